@@ -1,0 +1,112 @@
+"""The vocabulary of evaluation: held-out perplexity, and claims as executable checks."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.kernels.spec import Kernels
+from engine.models.spec import Llama
+from engine.spec.base import Spec
+from engine.spec.numerics import Numerics
+from engine.spec.ref import Name, Ref
+from engine.spec.units import Count, Positive
+
+
+class Unigram(Spec):
+    """A model that knows only how often each id stands in the training rows, with add-one smoothing."""
+
+    kind: Literal["unigram"]
+    rows: Ref
+
+
+class Perplexity(Spec):
+    """Token, word and byte perplexity of a checkpoint on documents, by domain. Output: `scores`."""
+
+    toolchain: ClassVar[Literal["data", "compute"]] = "compute"
+    kind: Literal["perplexity"]
+    checkpoint: Ref
+    documents: Ref
+    tokenizer: Ref
+    window_tokens: Count
+    """Tokens of context in one forward pass; windows do not overlap, and every token is scored once."""
+    batch_rows: Count
+    baseline: Unigram
+    kernels: Kernels = Kernels()
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("scores",)
+
+
+class PerplexityPlan(Perplexity):
+    """A lowered `perplexity`."""
+
+    determinism: Literal["repeat"]
+    numerics: Numerics
+    model: Llama
+
+
+class Metric(Spec):
+    """A number that a stage reports."""
+
+    of: Ref
+    key: str
+    """Dotted path in the stage's metrics, for instance `all.token_perplexity`."""
+
+
+class EqualContent(Spec):
+    """Two outputs have the same content digest."""
+
+    kind: Literal["equal_content"]
+    left: Ref
+    right: Ref
+
+
+class AtMost(Spec):
+    """left <= factor * right."""
+
+    kind: Literal["at_most"]
+    left: Metric
+    factor: Positive
+    right: Metric
+
+
+class Traced(Spec):
+    """The bytes of every row are the bytes of the documents that its provenance names."""
+
+    kind: Literal["traced"]
+    rows: Ref
+    provenance: Ref
+    documents: Ref
+    tokenizer: Ref
+
+
+class Disjoint(Spec):
+    """No text (by sha256) and no group stands in both."""
+
+    kind: Literal["disjoint"]
+    left: Ref
+    right: Ref
+
+
+Check = Annotated[EqualContent | AtMost | Traced | Disjoint, Field(discriminator="kind")]
+
+
+class Claim(Spec):
+    """A statement with a check; its class is never added up with another."""
+
+    id: Name
+    class_: Literal["paper", "invariant", "lore"] = Field(alias="class")
+    says: str
+    source: str = "this project"
+    check: Check
+
+
+class Claims(Spec):
+    """All claims of an experiment, checked when everything they name is built. Output: `verdicts`."""
+
+    toolchain: ClassVar[Literal["data", "compute"]] = "data"
+    kind: Literal["claims"]
+    claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("verdicts",)

@@ -1,0 +1,42 @@
+"""The union of all stage specs: one experiment, fully described."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer
+from engine.evaluate.spec import Claim, Claims, Perplexity, PerplexityPlan
+from engine.spec.base import Spec
+from engine.spec.numerics import Numerics
+from engine.spec.ref import Name
+from engine.spec.units import NonNegative
+from engine.train.spec import Train, TrainPlan
+
+Stage = Annotated[
+    Ingest | Clean | Dedup | Split | Tokenizer | Pack | Train | Perplexity,
+    Field(discriminator="kind"),
+]
+"""What an author writes."""
+
+Lowered = Ingest | Clean | Dedup | Split | Tokenizer | PackPlan | TrainPlan | PerplexityPlan | Claims
+"""What runs: every default and every derived number written out."""
+
+
+class Tolerance(Spec):
+    """How far metrics may lie from the recorded ones on another toolchain, relative to the recorded value."""
+
+    relative: NonNegative = 0.05
+
+
+class Experiment(Spec):
+    """A spec file after `extends` and `matrix`: stages by their name, or `name[cell]` where there is a matrix."""
+
+    format: Literal[1]
+    experiment: Name
+    paper: Name
+    about: str = ""
+    determinism: Literal["repeat"]
+    numerics: Numerics = Numerics()
+    tolerance: Tolerance = Tolerance()
+    stages: Annotated[dict[str, Stage], Field(min_length=1)]
+    claims: tuple[Claim, ...] = ()

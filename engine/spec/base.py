@@ -1,0 +1,41 @@
+"""The one base of all specs: frozen, strict, closed, and never without a value."""
+
+import math
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+NEUTRAL = "neutral"  # the mark of a field that was added after format 1 was first published
+
+
+class Spec(BaseModel):
+    """Plain, frozen data. Unknown keys, NaN and wrong types are refused; `replace` validates again."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated as if it were new (`model_copy` validates nothing)."""
+        unknown = sorted(set(changes) - set(type(self).model_fields))
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no field {unknown[0]!r}")
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate(values | changes)
+
+
+def is_neutral(field: FieldInfo, value: object) -> bool:
+    """Whether a later field still holds its declared neutral value, and so is left out of the canonical bytes."""
+    extra = field.json_schema_extra
+    if not isinstance(extra, dict) or NEUTRAL not in extra:
+        return False
+    neutral = extra[NEUTRAL]
+    both_nan = isinstance(value, float) and isinstance(neutral, float) and math.isnan(value) and math.isnan(neutral)
+    return both_nan or (type(value) is type(neutral) and value == neutral)

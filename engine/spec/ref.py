@@ -1,0 +1,52 @@
+"""A reference to an output of an earlier stage, `stage@output`: the only special leaf of a spec."""
+
+import re
+from typing import Annotated, Any, NamedTuple, final
+
+from pydantic import AfterValidator
+from pydantic_core import core_schema
+
+NAME = r"[a-z0-9][a-z0-9._-]*"
+_NAME = re.compile(NAME)
+_REF = re.compile(rf"(?P<stage>{NAME})(?:\[(?P<cell>[^\[\]@]+)\])?@(?P<output>\*|{NAME})")
+
+
+@final
+class Ref(str):
+    """`stage@output`, `stage[axis=value]@output`, `stage[*]@output` (all cells) or `stage@*` (all checkpoints)."""
+
+    __slots__ = ()
+
+    @property
+    def parts(self) -> "RefParts":
+        found = _REF.fullmatch(self)
+        assert found is not None
+        return RefParts(found["stage"], found["cell"] or "", found["output"])
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(cls.parse, core_schema.str_schema(strict=True))
+
+    @classmethod
+    def parse(cls, text: str) -> "Ref":
+        """The reference that a text spells; ValueError says what a reference looks like."""
+        if _REF.fullmatch(text) is None:
+            raise ValueError(f"{text!r} is not a reference; write stage@output, for instance corpus@documents")
+        return cls(text)
+
+
+class RefParts(NamedTuple):
+    """What a reference names; `cell` is empty for a stage without a matrix, `*` for all cells."""
+
+    stage: str
+    cell: str
+    output: str
+
+
+def _check_name(text: str) -> str:
+    if _NAME.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a name; use small letters, digits, '.', '_' and '-', a letter or digit first")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
