@@ -1,0 +1,226 @@
+"""Lineage: the graph of runs and raw sources that an artifact came from, read from manifests alone."""
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+from engine.artifacts.manifest import InputRecord, Manifest
+from engine.artifacts.store import Store
+from engine.spec.errors import ArtifactError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SourceNode:
+    """A raw file: its sha256 is its identity, the uri says where it was published."""
+
+    sha256: str
+    name: str
+    uri: str
+    licence: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RunNode:
+    """A run; `problem` is not empty where its manifest is missing or cannot be read."""
+
+    run: str
+    kind: str
+    recipe: str
+    content: str
+    sources: tuple[str, ...]  # sha256 of each
+    problem: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`run` read `output` of `source`, whose content then had this digest."""
+
+    run: str
+    source: str
+    output: str
+    digest: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Everything behind `root`; runs breadth first from it, sources as they are met."""
+
+    root: str
+    runs: tuple[RunNode, ...]
+    edges: tuple[Edge, ...]
+    sources: tuple[SourceNode, ...]
+
+    def inputs_of(self, run: str) -> tuple[Edge, ...]:
+        return tuple(edge for edge in self.edges if edge.run == run)
+
+
+def graph(store: Store, run: str) -> Graph:
+    """The lineage of a run; ArtifactError when the run itself is not there, a node with a problem for any other."""
+    if store.manifest(run) is None:
+        raise ArtifactError(f"{run}: there is no such artifact in {store.folder(run)}; build it with `dvc repro`")
+    runs: dict[str, RunNode] = {}
+    edges: list[Edge] = []
+    sources: dict[str, SourceNode] = {}
+    waiting = [run]
+    for name in waiting:  # grows while it is walked: breadth first
+        if name in runs:
+            continue
+        node, found, manifest = _visit(store, name)
+        runs[name] = node
+        sources |= {source.sha256: source for source in found if source.sha256 not in sources}
+        for record in input_records(manifest) if manifest else ():
+            edges.append(Edge(name, record.run, record.output, record.digest))
+            waiting.append(record.run)
+    return Graph(run, tuple(runs.values()), tuple(dict.fromkeys(edges)), tuple(sources.values()))
+
+
+def _visit(store: Store, run: str) -> tuple[RunNode, tuple[SourceNode, ...], Manifest | None]:
+    try:
+        manifest = store.manifest(run)
+    except ArtifactError as error:
+        return RunNode(run, "", "", "", (), str(error)), (), None
+    if manifest is None:
+        return RunNode(run, "", "", "", (), "missing"), (), None
+    sources = tuple(stage_sources(manifest.stage))
+    shas = tuple(dict.fromkeys(source.sha256 for source in sources))
+    return RunNode(run, str(manifest.stage["kind"]), manifest.recipe, manifest.content, shas), sources, manifest
+
+
+def input_records(manifest: Manifest) -> Iterator[InputRecord]:
+    """Every input of a run, in the order of the references that name them."""
+    for ref in sorted(manifest.inputs):
+        yield from manifest.inputs[ref]
+
+
+def stage_sources(stage: object) -> Iterator[SourceNode]:
+    """The raw files that a lowered stage names, wherever in it they stand: what has a sha256 and a licence."""
+    match stage:
+        case {"kind": str(), "name": str(name), "sha256": str(sha256), "licence": str(licence)}:
+            yield SourceNode(sha256, name, source_uri(stage), licence)
+        case Mapping():
+            for key in stage:
+                yield from stage_sources(stage[key])
+        case tuple() | list():
+            for item in stage:
+                yield from stage_sources(item)
+
+
+def source_uri(source: Mapping[str, Any]) -> str:
+    """Where a source was published, on one line."""
+    match source:
+        case {"kind": "pypi", "package": package, "file": file}:
+            return f"pypi:{package}/{file}"
+        case {"kind": "https", "url": url}:
+            return str(url)
+        case {"kind": "git", "repository": repository, "commit": commit, "path": path}:
+            return f"git:{repository}@{commit}:{path}"
+        case {"kind": kind, "path": path}:
+            return f"{kind}:{path}"
+        case _:
+            return f"{source['kind']}:{source['sha256']}"
+
+
+def as_json(lineage: Graph) -> dict[str, Any]:
+    """The graph as JSON data."""
+    return asdict(lineage)
+
+
+def as_text(lineage: Graph) -> str:
+    """A tree from the artifact down to the raw files; what stands above already is named, not drawn again."""
+    nodes = {node.run: node for node in lineage.runs}
+    return "\n".join(_tree(lineage, nodes, lineage.root, "", "", "", set())) + "\n"
+
+
+def _tree(
+    lineage: Graph, nodes: Mapping[str, RunNode], run: str, read: str, head: str, indent: str, drawn: set[str]
+) -> Iterator[str]:
+    """Lines of one node: `head` leads its first line, `indent` those below it; `drawn` is what stands above."""
+    node = nodes[run]
+    again = run in drawn
+    drawn.add(run)
+    facts = node.problem or f"{node.kind}  recipe {node.recipe[:12]}  content {node.content[:12]}"
+    yield f"{head}{run}{read}  {'(above)' if again else facts}"
+    if again:
+        return
+    files = {source.sha256: source for source in lineage.sources}
+    children = _reads(lineage, run)
+    for place, (child, outputs) in enumerate(children.items(), start=1):
+        last = place == len(children) and not node.sources
+        below = indent + ("   " if last else "|  ")
+        lead = indent + ("`- " if last else "|- ")
+        yield from _tree(lineage, nodes, child, "@" + ",".join(outputs), lead, below, drawn)
+    for place, sha256 in enumerate(node.sources, start=1):
+        source = files[sha256]
+        lead = "`- " if place == len(node.sources) else "|- "
+        yield f"{indent}{lead}{source.uri}  sha256 {sha256[:12]}  {source.licence}"
+
+
+def _reads(lineage: Graph, run: str) -> dict[str, list[str]]:
+    """The runs that a run reads, each with the outputs that it reads of them."""
+    outputs: dict[str, list[str]] = {}
+    for edge in lineage.inputs_of(run):
+        outputs.setdefault(edge.source, []).append(edge.output)
+    return outputs
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Lineage of {title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }}
+section {{ border-left: 3px solid #8884; margin: 1rem 0; padding: .1rem 1rem }}
+section:target {{ border-color: #36c }}
+h2 {{ font-size: 1rem; margin: 0 }} small {{ opacity: .7; font-weight: normal }}
+code {{ font-size: .85rem; overflow-wrap: anywhere }} .problem {{ color: #c22 }}
+td, th {{ text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top }}
+</style></head><body>
+<h1>Lineage of {title}</h1>
+<p>{count}, from the artifact to the raw files. A digest is the first 12 of 64 digits; rest on it to see all.</p>
+{runs}
+<h1>Raw sources</h1>
+<table><tr><th>name</th><th>licence</th><th>sha256</th><th>published at</th></tr>
+{sources}
+</table></body></html>
+"""
+
+
+def as_html(lineage: Graph) -> str:
+    """One page that needs no network and no script."""
+    return _PAGE.format(
+        title=html.escape(lineage.root),
+        count=f"{len(lineage.runs)} runs and {len(lineage.sources)} raw files",
+        runs="\n".join(_section(lineage, node) for node in lineage.runs),
+        sources="\n".join(_row(source) for source in lineage.sources),
+    )
+
+
+def _section(lineage: Graph, node: RunNode) -> str:
+    facts = f"recipe {_short(node.recipe)} content {_short(node.content)}"
+    if node.problem:
+        facts = f'<span class="problem">{html.escape(node.problem)}</span>'
+    reads = [
+        f'<li><a href="#{html.escape(edge.source)}">{html.escape(edge.source)}</a>@{html.escape(edge.output)} '
+        f"{_short(edge.digest)}</li>"
+        for edge in lineage.inputs_of(node.run)
+    ]
+    names = {source.sha256: source.name for source in lineage.sources}
+    reads += [f'<li><a href="#{sha256}">{html.escape(names[sha256])}</a> (raw file)</li>' for sha256 in node.sources]
+    return (
+        f'<section id="{html.escape(node.run)}"><h2>{html.escape(node.run)} <small>{html.escape(node.kind)}</small></h2>'
+        f"<p>{facts}</p><ul>{''.join(reads)}</ul></section>"
+    )
+
+
+def _row(source: SourceNode) -> str:
+    cells = (html.escape(source.name), html.escape(source.licence), _short(source.sha256), html.escape(source.uri))
+    return f'<tr id="{source.sha256}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _short(digest: str) -> str:
+    return f'<code title="{html.escape(digest)}">{html.escape(digest[:12])}</code>'

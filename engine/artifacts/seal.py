@@ -1,0 +1,76 @@
+"""The seal of an artifact, seal.json: the bytes of every file, its manifest included, and a digest over itself."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from engine.artifacts import disk
+from engine.artifacts.digest import FileDigest, file_digest
+from engine.spec.base import Spec
+from engine.spec.canonical import digest, pretty
+from engine.spec.errors import ArtifactError
+from engine.spec.units import Sha256
+
+SEAL = "seal.json"
+
+
+class Seal(Spec):
+    """Files by path in the artifact; `sha256` is empty for containers, whose content the manifest has."""
+
+    format: Literal[1]
+    files: dict[str, FileDigest]
+    digest: Sha256
+
+
+def write_seal(folder: Path, files: dict[str, FileDigest]) -> None:
+    """Writes the seal over files whose digests are known."""
+    ordered = dict(sorted(files.items()))
+    disk.write_whole(folder / SEAL, pretty(Seal(format=1, files=ordered, digest=digest(ordered))))
+
+
+def read_seal(folder: Path) -> Seal:
+    """The seal of an artifact; ArtifactError when it is missing or one bit of it is not as it was written."""
+    path = folder / SEAL
+    try:
+        text = path.read_bytes()
+        seal = Seal.model_validate_json(text)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; build the artifact again") from error
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is damaged: {error.errors()[0]['msg']}; build the artifact again") from error
+    if pretty(seal).encode("utf-8") != text or digest(seal.files) != seal.digest:
+        raise ArtifactError(f"{path} was changed after it was written; build the artifact again")
+    return seal
+
+
+def missing(folder: Path, seal: Seal) -> list[str]:
+    """Files that are not there, not plain files, of another size, or not in the seal; no file is read."""
+    found = disk.files_below(folder)
+    problems = []
+    for name, expected in seal.files.items():
+        path = found.get(name)
+        if path is None:
+            problems.append(f"{folder / name} is missing")
+        elif path.is_symlink() or not path.is_file():
+            problems.append(f"{path} is not a plain file")
+        elif path.stat().st_size != expected.bytes:
+            problems.append(f"{path} has {path.stat().st_size} bytes; it was sealed with {expected.bytes}")
+    strangers = sorted(set(found) - set(seal.files) - {SEAL})
+    return problems + [f"{folder / name} is not part of the artifact" for name in strangers]
+
+
+def broken(folder: Path) -> list[str]:
+    """Everything in which a folder differs from its seal, after reading every byte."""
+    try:
+        seal = read_seal(folder)
+    except ArtifactError as error:
+        return [str(error)]
+    problems = missing(folder, seal)
+    for name, expected in seal.files.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != expected.bytes:
+            continue
+        if file_digest(path, sha256=expected.sha256 != "") != expected:
+            problems.append(f"{path} has other bytes than those that were sealed")
+    return problems
