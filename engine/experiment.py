@@ -34,6 +34,8 @@ class Experiment(Spec):
     format: Literal[1]
     experiment: Name
     paper: Name
+    scale: Literal["proxy", "full", "evaluation"] = "proxy"
+    """`proxy` runs on two CPU cores and stands in the root dvc.yaml; the others share the paper's own."""
     about: str = ""
     determinism: Literal["repeat"]
     numerics: Numerics = Numerics()

@@ -104,7 +104,8 @@ class Train(Spec):
         """The step that the run starts from: 0, or that of the checkpoint it resumes."""
         match self.start:
             case FromCheckpoint(checkpoint=ref):
-                return int(ref.parts.output.removeprefix("step-"))
+                step = ref.parts.output.removeprefix("step-")
+                return int(step) if step.isdecimal() else 0  # a reference that is refused elsewhere
             case FromScratch():
                 return 0
 

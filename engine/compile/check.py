@@ -1,0 +1,138 @@
+"""Rules that hold across stages; all broken ones are reported at once, in the order of the spec."""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from engine.compile.deepspeed import check_config, deepspeed_config
+from engine.compile.lower import CLAIMS, one
+from engine.compile.resolve import Runs, reference_problems, settled
+from engine.data.spec import Clean, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
+from engine.evaluate.spec import Claims, Perplexity
+from engine.experiment import Experiment, Stage
+from engine.spec.errors import Problem
+from engine.spec.ref import Ref
+from engine.spec.refs import references, rewrite
+from engine.train.spec import FromCheckpoint, Train
+
+
+def problems(experiment: Experiment) -> list[Problem]:
+    """Everything that is wrong between the stages of an experiment."""
+    found: list[Problem] = []
+    above: dict[str, Stage] = {}
+    for run, stage in experiment.stages.items():
+        if run == CLAIMS:
+            found.append(Problem(f"{CLAIMS!r} is the stage that checks the claims; choose another name", f"stages.{run}"))
+        broken = list(reference_problems(run, stage, above))
+        found += broken or [Problem(text, f"stages.{run}.{path}") for path, text in stage_problems(stage, above)]
+        above[run] = rewrite(stage, lambda ref: settled(ref, above))
+    return found + list(claim_problems(experiment))
+
+
+def claim_problems(experiment: Experiment) -> Iterator[Problem]:
+    """Claims with unknown references, and ids that stand twice."""
+    seen: set[str] = set()
+    for index, claim in enumerate(experiment.claims):
+        if claim.id in seen:
+            yield Problem(f"the id {claim.id!r} stands twice; every claim needs its own", f"claims.{index}.id")
+        seen.add(claim.id)
+    if experiment.claims:
+        stage = Claims(kind="claims", claims=experiment.claims)
+        for problem in reference_problems(CLAIMS, stage, experiment.stages):
+            yield Problem(problem.message, problem.path.removeprefix(f"stages.{CLAIMS}."))
+
+
+def stage_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
+    """(path in the stage, message) of what one stage breaks, its references being sound."""
+    match stage:
+        case Ingest():
+            yield from _ingest(stage)
+        case Train():
+            yield from _train(stage, above)
+        case Perplexity():
+            trained, tokenizer = one(stage.checkpoint, above), one(stage.tokenizer, above)
+            if isinstance(trained, Train) and isinstance(tokenizer, Tokenizer):
+                yield from _vocabulary(trained.model.vocabulary, tokenizer, "tokenizer")
+        case Split() | Clean() | Dedup() | Tokenizer() | Pack():
+            return
+        case _:
+            assert_never(stage)
+
+
+def _ingest(stage: Ingest) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for index, source in enumerate(stage.sources):
+        if source.name in seen:
+            yield f"sources.{index}.name", f"the source {source.name!r} stands twice; every source needs its own name"
+        seen.add(source.name)
+
+
+def _train(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
+    batch, layout = stage.batch, stage.layout
+    if batch.rows % (batch.micro_rows * layout.world):
+        yield (
+            "batch.rows",
+            f"{batch.rows} rows are no multiple of {batch.micro_rows} micro_rows x {layout.world} ranks"
+            f" = {batch.micro_rows * layout.world}",
+        )
+    else:
+        config = deepspeed_config(stage, batch.rows // batch.micro_rows)
+        yield from (("layout", f"DeepSpeed would refuse the compiled configuration: {text}") for text in check_config(config))
+    if stage.model.width % stage.model.heads:
+        yield "model.heads", f"width {stage.model.width} is no multiple of {stage.model.heads} heads"
+    elif stage.model.width // stage.model.heads % 2:
+        yield "model.heads", f"a head of {stage.model.width // stage.model.heads} is odd; rotary positions turn pairs"
+    if stage.model.heads % stage.model.kv_heads:
+        yield "model.kv_heads", f"{stage.model.heads} heads are no multiple of {stage.model.kv_heads} kv_heads"
+    if stage.optimizer.lr.warmup_steps > stage.steps:
+        yield "optimizer.lr.warmup_steps", f"the warm-up is longer than the {stage.steps} steps of the run"
+    if stage.optimizer.lr.floor > stage.optimizer.lr.peak:
+        yield "optimizer.lr.floor", f"the floor lies above the peak {stage.optimizer.lr.peak}"
+    yield from _train_rows(stage, above)
+    yield from _start(stage, above)
+
+
+def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
+    rows = one(stage.rows, above)
+    assert isinstance(rows, Pack)
+    tokenizer = one(rows.tokenizer, above)
+    assert isinstance(tokenizer, Tokenizer)
+    yield from _vocabulary(stage.model.vocabulary, tokenizer, "model.vocabulary")
+    if rows.row_tokens > stage.model.context:
+        yield "model.context", f"rows of {rows.row_tokens} tokens do not fit a context of {stage.model.context}"
+    leak = held_out(stage.rows, above)
+    if leak:
+        yield "rows", f"training would read held-out documents: {' <- '.join(leak)}"
+
+
+def _vocabulary(expected: int, tokenizer: Tokenizer, path: str) -> Iterator[tuple[str, str]]:
+    if tokenizer.method.vocabulary != expected:
+        yield path, f"the model has {expected} ids, the tokenizer {tokenizer.method.vocabulary}; make them equal"
+
+
+def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
+    """The way from a reference back to a held-out output, or nothing."""
+    if ref.parts.output == "heldout":
+        return (str(ref),)
+    stage = one(ref, above)
+    match stage:
+        case Pack() | Clean() | Dedup() | Split():
+            ways = [held_out(inner, above) for _, inner in references(stage)]
+        case Tokenizer(method=SentencePieceBpe(documents=documents)):
+            ways = [held_out(documents, above)]
+        case Tokenizer(method=HuggingFaceTokenizer()) | _:
+            ways = []
+    return next(((str(ref), *way) for way in ways if way), ())
+
+
+def _start(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
+    if not isinstance(stage.start, FromCheckpoint):
+        return
+    source = one(stage.start.checkpoint, above)
+    assert isinstance(source, Train)
+    if source.model != stage.model:
+        yield "start.checkpoint", f"{stage.start.checkpoint!s} is of a model with other fields; make them equal"
+    step = settled(stage.start.checkpoint, above).parts.output
+    if step == "*":
+        yield "start.checkpoint", "a run starts from one checkpoint; name its step"
+    elif int(step.removeprefix("step-")) >= stage.steps:
+        yield "steps", f"{stage.steps} steps are over before they begin: the run starts from {stage.start.checkpoint!s}"

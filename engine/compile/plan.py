@@ -1,0 +1,138 @@
+"""A compiled experiment: every run with its lowered stage, inputs, code and recipe digest; as golden JSON in git."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from engine.artifacts.manifest import recipe_digest
+from engine.compile.check import problems
+from engine.compile.code import Code, CodeIndex
+from engine.compile.estimate import StageEstimate, estimate
+from engine.compile.lower import lower
+from engine.compile.resolve import cell_of, named_outputs, named_runs, stage_of
+from engine.experiment import Experiment, Lowered
+from engine.spec.canonical import digest, plain, pretty
+from engine.spec.errors import Problem, SpecError
+from engine.spec.load import Loaded, load
+from engine.spec.nearest import did_you_mean
+from engine.spec.refs import references
+
+ENTRY = ("engine.dispatch", "run_stage")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInput:
+    """What one reference of a stage stands for: (run, output) pairs."""
+
+    ref: str
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run: `name` is the stage, with its cell where there is a matrix."""
+
+    name: str
+    stage: Lowered
+    inputs: tuple[PlannedInput, ...]
+    code: Code
+    recipe: str
+    estimate: StageEstimate
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The runs whose outputs it reads, each once."""
+        return tuple(dict.fromkeys(run for item in self.inputs for run, _ in item.sources))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All runs of an experiment in an order in which they can run, and the files that say so."""
+
+    experiment: Experiment
+    runs: Mapping[str, PlannedRun]
+    files: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        return self.experiment.experiment
+
+    def cells(self, stage: str) -> tuple[PlannedRun, ...]:
+        """The runs of a stage: one, or the cells of its matrix."""
+        found = tuple(run for run in self.runs.values() if stage_of(run.name) == stage)
+        if not found:
+            known = self.stages()
+            raise SpecError(f"{self.name} has no stage {stage!r}; it has {', '.join(known)}{did_you_mean(stage, known)}")
+        return found
+
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages, without cells."""
+        return tuple(dict.fromkeys(stage_of(run) for run in self.runs))
+
+    def recipe(self, stage: str) -> str:
+        """The digest that the command of a stage carries: its run's recipe, or one over all its cells."""
+        cells = self.cells(stage)
+        if len(cells) == 1 and not cell_of(cells[0].name):
+            return cells[0].recipe
+        return digest({cell.name: cell.recipe for cell in cells})
+
+
+def compile_spec(path: Path, specs: Path, code: CodeIndex) -> Plan:
+    """The plan of a spec file; SpecError carries every problem with its place."""
+    loaded = load(path, Experiment, specs)
+    found = problems(loaded.value)
+    if found:
+        raise SpecError(*(located(problem, loaded) for problem in found))
+    return Plan(loaded.value, plan_runs(lower(loaded.value), code), loaded.files)
+
+
+def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
+    """The problem with the place where its value, or the nearest mapping round it, was written."""
+    place = loaded.locate(problem.path)
+    return Problem(problem.message, problem.path, place.file, place.line, place.column)
+
+
+def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex) -> dict[str, PlannedRun]:
+    """Recipe digests in order: each from the lowered stage, the recipes of its inputs and its code digest."""
+    runs: dict[str, PlannedRun] = {}
+    for name, stage in stages.items():
+        inputs = planned_inputs(stage, stages)
+        recipes = {item.ref: tuple(runs[run].recipe for run, _ in item.sources) for item in inputs}
+        reached = code.reach(ENTRY, stage)
+        recipe = recipe_digest(plain(stage), recipes, reached.digest)
+        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, estimate(stage))
+    return runs
+
+
+def planned_inputs(stage: Lowered, stages: Mapping[str, Lowered]) -> tuple[PlannedInput, ...]:
+    """Every distinct reference of a stage with the outputs it names."""
+    inputs = []
+    for ref in dict.fromkeys(ref for _, ref in references(stage)):
+        names = named_runs(ref.parts, stages)
+        pairs = tuple((run, output) for run in names for output in named_outputs(ref.parts, stages[run]))
+        inputs.append(PlannedInput(str(ref), pairs))
+    return tuple(inputs)
+
+
+def golden(plan: Plan) -> dict[str, JsonValue]:
+    """The plan as the JSON data that git keeps beside the spec."""
+    head = {"format": 1, "experiment": plan.name, "paper": plan.experiment.paper}
+    return {**head, "runs": {name: _golden_run(run) for name, run in plan.runs.items()}}
+
+
+def _golden_run(run: PlannedRun) -> dict[str, Any]:
+    return {
+        "recipe": run.recipe,
+        "code": {"digest": run.code.digest, "definitions": dict(run.code.definitions)},
+        "inputs": {item.ref: [f"{name}@{output}" for name, output in item.sources] for item in run.inputs},
+        "stage": plain(run.stage),
+        "estimate": plain(run.estimate),
+    }
+
+
+def golden_text(plan: Plan) -> str:
+    """The bytes of `<experiment>.plan.json`."""
+    return pretty(golden(plan))

@@ -1,0 +1,58 @@
+"""What a change will rebuild, before anything runs: two golden plans compared as plain data, run by run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.spec.diff import diff
+
+GoldenPlan = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The fate of one run, with the first reasons: own fields, own code, or the inputs that change before it."""
+
+    run: str
+    status: Literal["stays", "will rebuild", "new", "removed"]
+    fields: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One text a reason, in the order fields, code, inputs."""
+        code = (f"code: {', '.join(self.code)}",) if self.code else ()
+        inputs = (f"input: {' <- '.join(self.inputs)}",) if self.inputs else ()
+        return (*self.fields, *code, *inputs)
+
+
+def predict(old: GoldenPlan, new: GoldenPlan) -> tuple[Prediction, ...]:
+    """One prediction a run, in the order of the new plan, removed runs last."""
+    found: dict[str, Prediction] = {}
+    for run, after in new["runs"].items():
+        before = old["runs"].get(run)
+        if before is None:
+            found[run] = Prediction(run, "new")
+        elif before["recipe"] == after["recipe"]:
+            found[run] = Prediction(run, "stays")
+        else:
+            found[run] = _rebuilt(run, before, after, found)
+    gone = tuple(Prediction(run, "removed") for run in old["runs"] if run not in new["runs"])
+    return (*found.values(), *gone)
+
+
+def _rebuilt(
+    run: str, before: Mapping[str, Any], after: Mapping[str, Any], above: Mapping[str, Prediction]
+) -> Prediction:
+    fields = tuple(str(change) for change in diff(before["stage"], after["stage"]))
+    code = changed_definitions(before["code"]["definitions"], after["code"]["definitions"])
+    needs = dict.fromkeys(name.rpartition("@")[0] for names in after["inputs"].values() for name in names)
+    moved = next((above[need] for need in needs if above[need].status != "stays"), None)
+    way = (moved.run, *moved.inputs) if moved else ()
+    return Prediction(run, "will rebuild", fields, code, way)
+
+
+def changed_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of definitions that were added, removed or edited."""
+    return tuple(name for name in sorted({*before, *after}) if before.get(name) != after.get(name))

@@ -1,0 +1,56 @@
+"""From a lowered stage to the function that does its work; imports only what the chosen kind needs."""
+
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from engine.artifacts.draft import Draft
+from engine.artifacts.placement import Placement
+from engine.artifacts.read import Inputs
+from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
+from engine.evaluate.spec import Claims, PerplexityPlan
+from engine.experiment import Lowered
+from engine.train.spec import TrainPlan
+
+
+def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """Runs the stage, which writes its outputs through `out`; gives its metrics."""
+    match stage:
+        case Ingest():
+            from engine.data.run import run_ingest
+
+            return run_ingest(stage, inputs, out, placement)
+        case Clean():
+            from engine.data.run import run_clean
+
+            return run_clean(stage, inputs, out, placement)
+        case Dedup():
+            from engine.data.run import run_dedup
+
+            return run_dedup(stage, inputs, out, placement)
+        case Split():
+            from engine.data.run import run_split
+
+            return run_split(stage, inputs, out, placement)
+        case Tokenizer():
+            from engine.data.run_tokens import run_tokenizer
+
+            return run_tokenizer(stage, inputs, out, placement)
+        case PackPlan():
+            from engine.data.run_tokens import run_pack
+
+            return run_pack(stage, inputs, out, placement)
+        case TrainPlan():
+            from engine.train.run import run_train
+
+            return run_train(stage, inputs, out, placement)
+        case PerplexityPlan():
+            from engine.evaluate.run import run_perplexity
+
+            return run_perplexity(stage, inputs, out, placement)
+        case Claims():
+            from engine.evaluate.run import run_claims
+
+            return run_claims(stage, inputs, out, placement)
+        case _:
+            assert_never(stage)

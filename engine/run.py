@@ -1,0 +1,177 @@
+"""One stage: check digests, scratch folder, dispatch, hash, manifest, rename. Nothing half-made is ever visible."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from engine.artifacts.draft import Draft
+from engine.artifacts.manifest import InputRecord, Manifest, Output, content_digest
+from engine.artifacts.observation import Stopwatch, observe
+from engine.artifacts.placement import Placement
+from engine.artifacts.read import Input, Inputs
+from engine.artifacts.store import Store
+from engine.artifacts.toolchain import Toolchain, toolchain
+from engine.compile.dvc import result_paths
+from engine.compile.plan import Plan, PlannedRun
+from engine.compile.resolve import cell_of, stage_of
+from engine.dispatch import run_stage
+from engine.evaluate.spec import PerplexityPlan
+from engine.experiment import Lowered
+from engine.spec.canonical import plain, pretty
+from engine.spec.errors import ArtifactError
+from engine.spec.numerics import Numerics
+from engine.train.spec import TrainPlan
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened to one run."""
+
+    run: str
+    status: Literal["built", "kept"]
+    manifest: Manifest
+
+
+def run_all(plan: Plan, stage: str, placement: Placement, argv: tuple[str, ...], say: Say) -> tuple[Outcome, ...]:
+    """Builds a stage: its one run, or every cell of its matrix that is not there yet."""
+    store = Store(placement.artifacts)
+    cells = plan.cells(stage)
+    store.keep_only(f"{plan.name}/{stage}", tuple(cell_of(cell.name) for cell in cells if cell_of(cell.name)))
+    outcomes = tuple(run_one(plan, cell, store, placement, argv, say) for cell in cells)
+    if placement.results is not None:
+        write_results(plan, stage, outcomes, placement)
+    return outcomes
+
+
+def run_one(
+    plan: Plan, planned: PlannedRun, store: Store, placement: Placement, argv: tuple[str, ...], say: Say
+) -> Outcome:
+    """Builds one run, or keeps the whole artifact of the same recipe that is already there."""
+    run = f"{plan.name}/{planned.name}"
+    if store.whole(run, planned.recipe):
+        say(f"{run}: kept, recipe {planned.recipe[:12]}")
+        manifest = store.manifest(run)
+        assert manifest is not None
+        return Outcome(run, "kept", manifest)
+    say(f"{run}: building, recipe {planned.recipe[:12]}")
+    inputs = open_inputs(plan, planned, store)
+    check_inputs(store, inputs)
+    watch = Stopwatch.start()
+    with store.begin(run, planned.recipe, keep=isinstance(planned.stage, TrainPlan)) as draft:
+        metrics = run_stage(planned.stage, inputs, draft, placement)
+        check_inputs(store, inputs, "changed while the stage ran; nothing was kept")
+        manifest = make_manifest(run, planned, inputs, draft, metrics)
+        observed = read_observed(draft)
+        store.commit(draft, manifest)
+    observe(store.observation(run), run, manifest, toolchain_of(planned.stage), watch, placement.root, argv, observed)
+    say(f"{run}: built, content {manifest.content[:12]}")
+    return Outcome(run, "built", manifest)
+
+
+def open_inputs(plan: Plan, planned: PlannedRun, store: Store) -> Inputs:
+    """The built outputs that the stage reads; each must have the recipe that the plan says."""
+    found: dict[str, tuple[Input, ...]] = {}
+    for item in planned.inputs:
+        found[item.ref] = tuple(_open(plan, item.ref, name, output, store) for name, output in item.sources)
+    return Inputs(found)
+
+
+def _open(plan: Plan, ref: str, name: str, output: str, store: Store) -> Input:
+    run = f"{plan.name}/{name}"
+    manifest = store.manifest(run)
+    if manifest is None or not store.whole(run, plan.runs[name].recipe):
+        state = "is not built" if manifest is None else "was built by another recipe, or is not whole"
+        raise ArtifactError(f"{run} {state}; build it first: dvc repro {plan.name}-{stage_of(name)}")
+    return Input(ref, run, output, store.folder(run) / output, manifest.outputs[output].digest, manifest)
+
+
+def check_inputs(store: Store, inputs: Inputs, what: str = "is not as its manifest says") -> None:
+    """Hashes every file that the stage reads; ArtifactError names the first that is not as recorded."""
+    for run, outputs in inputs.by_run().items():
+        for problem in store.verify_seal(run, outputs):
+            raise ArtifactError(f"input {run} {what}: {problem}; `facsimile audit {run}@{outputs[0]}` tells more")
+
+
+def make_manifest(
+    run: str, planned: PlannedRun, inputs: Inputs, draft: Draft, metrics: Mapping[str, JsonValue]
+) -> Manifest:
+    """The manifest of a finished draft; the stage must have closed exactly the outputs that its spec names."""
+    outputs = draft.outputs()
+    assert set(outputs) == set(planned.stage.outputs()), f"{run} wrote {sorted(outputs)}"
+    return Manifest(
+        format=1,
+        run=run,
+        recipe=planned.recipe,
+        code=planned.code.digest,
+        content=content_digest(outputs),
+        stage=plain(planned.stage),
+        inputs={ref: tuple(_record(item) for item in inputs.all(ref)) for ref in inputs.refs()},
+        outputs=outputs,
+        metrics=dict(metrics),
+    )
+
+
+def _record(item: Input) -> InputRecord:
+    return InputRecord(run=item.run, output=item.output, recipe=item.manifest.recipe, digest=item.digest)
+
+
+def toolchain_of(stage: Lowered) -> Toolchain:
+    """The toolchain that a stage of this kind depends on."""
+    return toolchain(stage.toolchain, numerics_of(stage))
+
+
+def numerics_of(stage: Lowered) -> Numerics | None:
+    """The numerics of a stage that computes in floating point."""
+    match stage:
+        case TrainPlan() | PerplexityPlan():
+            return stage.numerics
+        case _:
+            return None
+
+
+def read_observed(draft: Draft) -> dict[str, Any]:
+    """What the stage measured about itself; it lies outside the hashed outputs."""
+    path = draft.folder / ".observed.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text())
+    path.unlink()
+    return found
+
+
+def write_results(plan: Plan, stage: str, outcomes: tuple[Outcome, ...], placement: Placement) -> None:
+    """Metrics, digests and the loss curve of a stage, small enough for git."""
+    assert placement.results is not None
+    paths = [placement.root / path for path in result_paths(plan.name, stage, plan.cells(stage)[0].stage)]
+    cells = {cell_of(o.run.partition("/")[2]): _result(o.manifest) for o in outcomes}
+    _write(paths[0], pretty(cells[""] if set(cells) == {""} else cells))
+    for path in paths[1:]:
+        _write(path, "".join(_curve(o, placement, header=i == 0) for i, o in enumerate(outcomes)))
+
+
+def _result(manifest: Manifest) -> dict[str, object]:
+    outputs: Mapping[str, Output] = manifest.outputs
+    return {"metrics": manifest.metrics, "outputs": {name: output.digest for name, output in outputs.items()}}
+
+
+def _curve(outcome: Outcome, placement: Placement, header: bool) -> str:
+    log = Store(placement.artifacts).folder(outcome.run) / "log" / "steps.jsonl"
+    cell = cell_of(outcome.run)
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    names = ("step", "loss", "grad_norm", "lr")
+    head = ",".join((*names, *(["cell"] if cell else []))) + "\n"
+    lines = (",".join((*(str(row[name]) for name in names), *([f'"{cell}"'] if cell else []))) + "\n" for row in rows)
+    return (head if header else "") + "".join(lines)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(text)
+    scratch.replace(path)
