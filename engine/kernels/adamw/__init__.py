@@ -1,0 +1,19 @@
+"""One AdamW update of one tensor, in place."""
+
+from typing import Literal, assert_never
+
+from torch import Tensor
+
+from engine.kernels.adamw import reference
+from engine.kernels.adamw.reference import Update
+
+Backend = Literal["reference"]
+
+
+def adamw(p: Tensor, gradient: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, by: Update, *, backend: Backend) -> None:
+    """Moves p and both moments by one step; all four tensors have one shape."""
+    match backend:
+        case "reference":
+            reference.adamw(p, gradient, exp_avg, exp_avg_sq, by)
+        case _:
+            assert_never(backend)

@@ -1,0 +1,18 @@
+"""Rotary positions: pairs of channels turn by an angle that grows with the position (Su et al. 2021, RoFormer)."""
+
+from typing import Literal, assert_never
+
+from torch import Tensor
+
+from engine.kernels.rotary import reference
+
+Backend = Literal["reference"]
+
+
+def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor, *, backend: Backend) -> Tensor:
+    """Turns channel j against channel j + K/2 (the pairing of Hugging Face's models) by the angle of the position."""
+    match backend:
+        case "reference":
+            return reference.rotate(x_BHTK, cos_TJ, sin_TJ)
+        case _:
+            assert_never(backend)

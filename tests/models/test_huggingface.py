@@ -1,0 +1,71 @@
+"""The engine's LLaMA against transformers' on shared weights, both ways through a Hugging Face folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from engine.kernels.spec import Kernels
+from engine.models.build import build, load_weights
+from engine.models.huggingface import export_hf, import_hf
+from engine.models.init import initial_weights
+from engine.models.spec import Llama
+from engine.spec.errors import ArtifactError
+
+IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(1)).integers(0, 300, (2, 64)))
+
+
+def tiny(tied: bool, kv_heads: int) -> Llama:
+    return Llama(
+        kind="llama", vocabulary=300, layers=2, width=32, heads=4, kv_heads=kv_heads, mlp=48, context=64, tied=tied,
+    )  # fmt: skip
+
+
+def theirs_logits(model: torch.nn.Module) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model.eval()(IDS_BT).logits
+    return logits
+
+
+def our_logits(spec: Llama, weights: dict[str, np.ndarray]) -> Tensor:
+    model = build(spec, Kernels())
+    load_weights(model, weights, "test")
+    with torch.no_grad():
+        logits: Tensor = model(IDS_BT)
+    return logits
+
+
+@pytest.mark.parametrize(("tied", "kv_heads"), [(True, 4), (False, 4), (True, 2), (False, 1)])
+def test_exported_folder_gives_transformers_the_same_logits(tmp_path: Path, tied: bool, kv_heads: int) -> None:
+    spec = tiny(tied, kv_heads)
+    weights = {name: w * 4 if w.ndim == 2 else w for name, w in initial_weights(spec, 7).items()}
+    export_hf(weights, spec, None, tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    torch.testing.assert_close(our_logits(spec, weights), theirs_logits(theirs), rtol=0, atol=1e-5)
+    back, again = import_hf(tmp_path)
+    assert back == spec
+    assert all(np.array_equal(again[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_folder_written_by_transformers_is_read(tmp_path: Path, tied: bool) -> None:
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=tied, initializer_range=0.1,
+    )  # fmt: skip
+    theirs = LlamaForCausalLM(config)
+    theirs.save_pretrained(tmp_path)
+    spec, weights = import_hf(tmp_path)
+    torch.testing.assert_close(our_logits(spec, weights), theirs_logits(theirs), rtol=0, atol=1e-5)
+
+
+def test_another_architecture_is_refused_by_the_name_of_its_setting(tmp_path: Path) -> None:
+    export_hf(initial_weights(tiny(True, 4), 1), tiny(True, 4), None, tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"attention_bias": false', '"attention_bias": true'))
+    with pytest.raises(ArtifactError, match="attention_bias is True"):
+        import_hf(tmp_path)
