@@ -78,17 +78,18 @@ def open_inputs(plan: Plan, planned: PlannedRun, store: Store) -> Inputs:
     """The built outputs that the stage reads; each must have the recipe that the plan says."""
     found: dict[str, tuple[Input, ...]] = {}
     for item in planned.inputs:
-        found[item.ref] = tuple(_open(plan, item.ref, name, output, store) for name, output in item.sources)
+        found[item.ref] = tuple(open_one(plan, name, output, store) for name, output in item.sources)
     return Inputs(found)
 
 
-def _open(plan: Plan, ref: str, name: str, output: str, store: Store) -> Input:
+def open_one(plan: Plan, name: str, output: str, store: Store) -> Input:
+    """One built output; ArtifactError names the command that builds it when it is not there."""
     run = f"{plan.name}/{name}"
     manifest = store.manifest(run)
     if manifest is None or not store.whole(run, plan.runs[name].recipe):
         state = "is not built" if manifest is None else "was built by another recipe, or is not whole"
         raise ArtifactError(f"{run} {state}; build it first: dvc repro {plan.name}-{stage_of(name)}")
-    return Input(ref, run, output, store.folder(run) / output, manifest.outputs[output].digest, manifest)
+    return Input(f"{name}@{output}", run, output, store.folder(run) / output, manifest.outputs[output].digest, manifest)
 
 
 def check_inputs(store: Store, inputs: Inputs, what: str = "is not as its manifest says") -> None:

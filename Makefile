@@ -1,0 +1,53 @@
+# Two commands do everything: `make repro` rebuilds the quickstart, `make test` runs every check.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+export DS_BUILD_OPS := 0
+export DS_ACCELERATOR := cpu
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: install repro test test-full lint lock bench clean
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+install: $(VENV)/installed
+
+repro: install
+	facsimile compile --check
+	dvc repro quickstart-claims
+	facsimile verify quickstart --built
+	facsimile claims quickstart
+
+lint: install
+	ruff check .
+	ruff format --check .
+	mypy
+
+test: lint
+	facsimile compile --check
+	facsimile claims --check
+	pytest
+
+test-full: lint
+	pytest -m "not gpu"
+
+bench: install
+	python bench/hashing.py
+	python bench/data_memory.py
+	python bench/pack.py
+	python bench/cli.py
+
+# Renews requirements.lock from pyproject.toml; torch stays where this project was measured.
+lock:
+	$(PYTHON) -m venv /tmp/facsimile-lock
+	/tmp/facsimile-lock/bin/pip install --quiet "torch==2.13.0" -e ".[train,dev]"
+	/tmp/facsimile-lock/bin/pip freeze --exclude-editable > requirements.lock
+	rm -rf /tmp/facsimile-lock
+
+clean:
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,30 @@
+"""`facsimile claims`: the verdicts of all experiments, by class; `--write` renews REPRODUCE.md from them."""
+
+import argparse
+
+from engine.cli.answer import Answer
+from engine.cli.project import project
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paper", nargs="?", help="only the experiments of this paper")
+    parser.add_argument("--write", action="store_true", help="write REPRODUCE.md from data/results and specs/")
+    parser.add_argument("--check", action="store_true", help="exit 1 when REPRODUCE.md is not current")
+
+
+def answer(args: argparse.Namespace) -> Answer:
+    from engine.report.claims import claims_table, collect
+    from engine.report.reproduce import render
+
+    here = project(args)
+    page = here.root / "REPRODUCE.md"
+    if args.check or args.write:
+        text = render(here.root)
+        current = page.is_file() and page.read_text() == text
+        if args.check:
+            return Answer("REPRODUCE.md is current" if current else "REPRODUCE.md is not current; run: facsimile claims --write",
+                          {"current": current}, current)
+        page.write_text(text)
+        return Answer("REPRODUCE.md was current" if current else "wrote REPRODUCE.md", {"written": not current})
+    rows = collect(here.root, args.paper)
+    return Answer(claims_table(rows), [row.data() for row in rows])

@@ -1,0 +1,25 @@
+"""`facsimile lineage`: what an artifact was made from, as a tree, JSON or one HTML page."""
+
+import argparse
+from pathlib import Path
+
+from engine.artifacts.store import Store
+from engine.cli.answer import Answer
+from engine.cli.names import artifact_named
+from engine.cli.project import placement, project
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", metavar="ARTIFACT", help="experiment/stage or experiment/stage@output")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
+
+
+def answer(args: argparse.Namespace) -> Answer:
+    from engine.artifacts.lineage import graph, render_html, render_json, render_text
+
+    here = project(args)
+    found = graph(Store(placement(here.root).artifacts), artifact_named(args.artifact, here).name)
+    if args.html:
+        args.html.write_text(render_html(found))
+        return Answer(f"wrote {args.html}", {"file": str(args.html)})
+    return Answer(render_text(found), render_json(found))
