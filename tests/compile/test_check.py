@@ -1,0 +1,66 @@
+"""Cross-stage rules: each broken on purpose in the toy spec, each found with its path."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.compile.check import problems
+from engine.compile.lower import lower
+from engine.experiment import Experiment
+from engine.spec.load import load
+from engine.train.spec import TrainPlan
+from tests.conftest import TOY
+
+
+def broken(tmp_path: Path, *edits: tuple[str, str]) -> list[str]:
+    """The problems of the toy spec after some text in it was replaced, as `path: message`."""
+    text = (TOY / "specs/toy/toy.yaml").read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "specs" / "toy" / "toy.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    found = problems(load(path, Experiment, tmp_path / "specs").value)
+    return [f"{problem.path}: {problem.message}" for problem in found]
+
+
+CASES = {
+    "batch": (("batch: {rows: 4, micro_rows: 2}", "batch: {rows: 5, micro_rows: 2}"), "stages.train.batch.rows: 5 rows"),
+    "vocabulary": (("vocabulary: 400, train_chars", "vocabulary: 500, train_chars"), "the tokenizer 500; make them equal"),
+    "held-out": (("documents: split@train\n    tokenizer", "documents: split@heldout\n    tokenizer"), "held-out documents"),
+    "step": (("checkpoint: train@step-4", "checkpoint: train@step-5"), "keeps 0, 2, 4, 6, 8"),
+    "stage": (("documents: clean@documents", "documents: claen@documents"), "did you mean 'clean'?"),
+    "output": (("documents: clean@documents", "documents: clean@document"), "did you mean 'documents'?"),
+    "type": (("documents: clean@documents", "documents: clean@dropped"), "but documents wants documents"),
+    "later": (("documents: corpus@documents", "documents: split@train"), "names no stage above this one"),
+    "context": (("row_tokens: 32", "row_tokens: 64"), "rows of 64 tokens do not fit a context of 32"),
+    "heads": (("width: 32, heads: 2", "width: 32, heads: 3"), "width 32 is no multiple of 3 heads"),
+    "warm-up": (("warmup_steps: 2", "warmup_steps: 9"), "longer than the 8 steps"),
+    "claim": (("left: train@final", "left: train@final-one"), "claims.0.check.left"),
+    "claim id": (("id: traced", "id: resume"), "claims.1.id: the id 'resume' stands twice"),
+    "source": (("name: notes\n", "name: prose\n"), "stages.corpus.sources.1.name: the source 'prose' stands twice"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_broken_rule_is_found(case: str, tmp_path: Path) -> None:
+    edit, message = CASES[case]
+    found = broken(tmp_path, edit)
+    assert any(message in text for text in found), found
+
+
+def test_all_problems_come_at_once_in_order(tmp_path: Path) -> None:
+    found = broken(tmp_path, CASES["stage"][0], CASES["batch"][0], CASES["claim id"][0])
+    assert [text.partition(":")[0] for text in found][0] == "stages.unique.documents"
+    assert len(found) >= 3
+
+
+def test_the_toy_spec_is_sound_and_lowers(tmp_path: Path) -> None:
+    assert broken(tmp_path) == []
+    stages = lower(load(TOY / "specs/toy/toy.yaml", Experiment, TOY / "specs").value)
+    assert list(stages)[-1] == "claims"
+    train = stages["train"]
+    assert isinstance(train, TrainPlan)
+    assert (train.micro_batches, train.tokens_per_step, train.row_tokens) == (2, 128, 32)
+    assert "train@step-8" in str(stages["perplexity"])  # `final` is settled

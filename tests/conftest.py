@@ -1,0 +1,53 @@
+"""What many tests share: a small project in a scratch folder, and the command line run as a person would."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOY = ROOT / "tests" / "toy"
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs `facsimile` in a project; `python -m engine` so that no console script is needed."""
+
+    root: Path
+
+    def __call__(self, *words: str, code: int | None = 0, **environment: str) -> str:
+        done = self.run(*words, **environment)
+        if code is not None:
+            assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "engine", *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        done = self.run(*words, "--json")
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A project with the toy spec, whose sources are files of its own."""
+    root = tmp_path / "project"
+    shutil.copytree(TOY, root)
+    return root
+
+
+@pytest.fixture
+def cli() -> Callable[[Path], Cli]:
+    """Makes a command line for a project."""
+    return Cli
