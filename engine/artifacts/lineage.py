@@ -13,7 +13,10 @@ from engine.spec.errors import ArtifactError
 @final
 @dataclass(frozen=True, slots=True)
 class SourceNode:
-    """A raw file: its sha256 is its identity, the uri says where it was published."""
+    """A raw file as a stage names it: its sha256 is its identity, the uri says where it was published.
+
+    Several may share one file, each with a part of it under a licence of its own.
+    """
 
     sha256: str
     name: str
@@ -30,7 +33,7 @@ class RunNode:
     kind: str
     recipe: str
     content: str
-    sources: tuple[str, ...]  # sha256 of each
+    sources: tuple[SourceNode, ...]
     problem: str = ""
 
 
@@ -48,12 +51,16 @@ class Edge:
 @final
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Everything behind `root`; runs breadth first from it, sources as they are met."""
+    """Everything behind `root`; runs breadth first from it."""
 
     root: str
     runs: tuple[RunNode, ...]
     edges: tuple[Edge, ...]
-    sources: tuple[SourceNode, ...]
+
+    @property
+    def sources(self) -> tuple[SourceNode, ...]:
+        """Every raw file once, as it is met."""
+        return tuple(dict.fromkeys(source for node in self.runs for source in node.sources))
 
     def inputs_of(self, run: str) -> tuple[Edge, ...]:
         return tuple(edge for edge in self.edges if edge.run == run)
@@ -65,30 +72,26 @@ def graph(store: Store, run: str) -> Graph:
         raise ArtifactError(f"{run}: there is no such artifact in {store.folder(run)}; build it with `dvc repro`")
     runs: dict[str, RunNode] = {}
     edges: list[Edge] = []
-    sources: dict[str, SourceNode] = {}
     waiting = [run]
     for name in waiting:  # grows while it is walked: breadth first
         if name in runs:
             continue
-        node, found, manifest = _visit(store, name)
-        runs[name] = node
-        sources |= {source.sha256: source for source in found if source.sha256 not in sources}
+        runs[name], manifest = _visit(store, name)
         for record in input_records(manifest) if manifest else ():
             edges.append(Edge(name, record.run, record.output, record.digest))
             waiting.append(record.run)
-    return Graph(run, tuple(runs.values()), tuple(dict.fromkeys(edges)), tuple(sources.values()))
+    return Graph(run, tuple(runs.values()), tuple(dict.fromkeys(edges)))
 
 
-def _visit(store: Store, run: str) -> tuple[RunNode, tuple[SourceNode, ...], Manifest | None]:
+def _visit(store: Store, run: str) -> tuple[RunNode, Manifest | None]:
     try:
         manifest = store.manifest(run)
     except ArtifactError as error:
-        return RunNode(run, "", "", "", (), str(error)), (), None
+        return RunNode(run, "", "", "", (), str(error)), None
     if manifest is None:
-        return RunNode(run, "", "", "", (), "missing"), (), None
-    sources = tuple(stage_sources(manifest.stage))
-    shas = tuple(dict.fromkeys(source.sha256 for source in sources))
-    return RunNode(run, str(manifest.stage["kind"]), manifest.recipe, manifest.content, shas), sources, manifest
+        return RunNode(run, "", "", "", (), "missing"), None
+    sources = tuple(dict.fromkeys(stage_sources(manifest.stage)))
+    return RunNode(run, str(manifest.stage["kind"]), manifest.recipe, manifest.content, sources), manifest
 
 
 def input_records(manifest: Manifest) -> Iterator[InputRecord]:
@@ -100,8 +103,8 @@ def input_records(manifest: Manifest) -> Iterator[InputRecord]:
 def stage_sources(stage: object) -> Iterator[SourceNode]:
     """The raw files that a lowered stage names, wherever in it they stand: what has a sha256 and a licence."""
     match stage:
-        case {"kind": str(), "name": str(name), "sha256": str(sha256), "licence": str(licence)}:
-            yield SourceNode(sha256, name, source_uri(stage), licence)
+        case {"kind": str(kind), "name": str(name), "sha256": str(sha256), "licence": str(licence), **rest}:
+            yield SourceNode(sha256, name, source_uri(kind, rest), licence)
         case Mapping():
             for key in stage:
                 yield from stage_sources(stage[key])
@@ -110,27 +113,27 @@ def stage_sources(stage: object) -> Iterator[SourceNode]:
                 yield from stage_sources(item)
 
 
-def source_uri(source: Mapping[str, Any]) -> str:
-    """Where a source was published, on one line."""
-    match source:
-        case {"kind": "pypi", "package": package, "file": file}:
+def source_uri(kind: str, place: Mapping[str, Any]) -> str:
+    """Where a source was published, on one line; `place` has the fields of the source besides its identity."""
+    match kind, place:
+        case "pypi", {"package": package, "file": file}:
             return f"pypi:{package}/{file}"
-        case {"kind": "https", "url": url}:
+        case "https", {"url": url}:
             return str(url)
-        case {"kind": "git", "repository": repository, "commit": commit, "path": path}:
+        case "git", {"repository": repository, "commit": commit, "path": path}:
             return f"git:{repository}@{commit}:{path}"
-        case {"kind": kind, "path": path}:
+        case _, {"path": path}:
             return f"{kind}:{path}"
         case _:
-            return f"{source['kind']}:{source['sha256']}"
+            return f"{kind}:"
 
 
-def as_json(lineage: Graph) -> dict[str, Any]:
+def render_json(lineage: Graph) -> dict[str, Any]:
     """The graph as JSON data."""
     return asdict(lineage)
 
 
-def as_text(lineage: Graph) -> str:
+def render_text(lineage: Graph) -> str:
     """A tree from the artifact down to the raw files; what stands above already is named, not drawn again."""
     nodes = {node.run: node for node in lineage.runs}
     return "\n".join(_tree(lineage, nodes, lineage.root, "", "", "", set())) + "\n"
@@ -147,17 +150,15 @@ def _tree(
     yield f"{head}{run}{read}  {'(above)' if again else facts}"
     if again:
         return
-    files = {source.sha256: source for source in lineage.sources}
     children = _reads(lineage, run)
     for place, (child, outputs) in enumerate(children.items(), start=1):
         last = place == len(children) and not node.sources
         below = indent + ("   " if last else "|  ")
         lead = indent + ("`- " if last else "|- ")
         yield from _tree(lineage, nodes, child, "@" + ",".join(outputs), lead, below, drawn)
-    for place, sha256 in enumerate(node.sources, start=1):
-        source = files[sha256]
+    for place, source in enumerate(node.sources, start=1):
         lead = "`- " if place == len(node.sources) else "|- "
-        yield f"{indent}{lead}{source.uri}  sha256 {sha256[:12]}  {source.licence}"
+        yield f"{indent}{lead}{source.name}  {source.licence}  sha256 {source.sha256[:12]}  {source.uri}"
 
 
 def _reads(lineage: Graph, run: str) -> dict[str, list[str]]:
@@ -190,7 +191,7 @@ td, th {{ text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top }}
 """
 
 
-def as_html(lineage: Graph) -> str:
+def render_html(lineage: Graph) -> str:
     """One page that needs no network and no script."""
     return _PAGE.format(
         title=html.escape(lineage.root),
@@ -209,17 +210,23 @@ def _section(lineage: Graph, node: RunNode) -> str:
         f"{_short(edge.digest)}</li>"
         for edge in lineage.inputs_of(node.run)
     ]
-    names = {source.sha256: source.name for source in lineage.sources}
-    reads += [f'<li><a href="#{sha256}">{html.escape(names[sha256])}</a> (raw file)</li>' for sha256 in node.sources]
+    reads += [
+        f'<li><a href="#{_anchor(source)}">{html.escape(source.name)}</a> (raw file)</li>' for source in node.sources
+    ]
     return (
-        f'<section id="{html.escape(node.run)}"><h2>{html.escape(node.run)} <small>{html.escape(node.kind)}</small></h2>'
+        f'<section id="{html.escape(node.run)}">'
+        f"<h2>{html.escape(node.run)} <small>{html.escape(node.kind)}</small></h2>"
         f"<p>{facts}</p><ul>{''.join(reads)}</ul></section>"
     )
 
 
 def _row(source: SourceNode) -> str:
     cells = (html.escape(source.name), html.escape(source.licence), _short(source.sha256), html.escape(source.uri))
-    return f'<tr id="{source.sha256}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return f'<tr id="{_anchor(source)}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _anchor(source: SourceNode) -> str:
+    return html.escape(f"{source.name}-{source.sha256[:12]}")
 
 
 def _short(digest: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from engine.artifacts.manifest import Manifest
 from engine.spec.base import Spec
@@ -13,7 +13,7 @@ from engine.spec.canonical import pretty
 from engine.spec.errors import ArtifactError
 
 Kind = Literal["data", "compute"]
-"""`data`: the bits hold on every machine. `compute`: the stage, or one that it reads from, computes in floating point."""
+"""`data`: the bits hold on every machine. `compute`: the stage, or one behind it, computes in floating point."""
 
 Status = Literal["equal", "another toolchain", "different", "not recorded"]
 
@@ -46,14 +46,14 @@ class Recorded(Spec):
     """The file `specs/<paper>/<experiment>.digests.json`; runs are keyed by name, toolchains by digest."""
 
     format: Literal[1] = 1
-    data: dict[str, RecordedData] = {}
-    trained: dict[str, RecordedToolchain] = {}
+    data: dict[str, RecordedData] = Field(default={})
+    trained: dict[str, RecordedToolchain] = Field(default={})
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The outcome for one run. `difference` is the largest relative difference of a metric, None where none is known."""
+    """The outcome for one run; `difference` is the largest relative one of a metric, None where none is known."""
 
     status: Status
     detail: str
@@ -125,7 +125,9 @@ def compare(
     outputs = {name: output.digest for name, output in manifest.outputs.items()}
     data = recorded.data.get(run)
     if kind == "data":
-        return _not_recorded(run) if data is None else _same_machine(data.recipe, data.outputs, manifest.recipe, outputs)
+        return (
+            _not_recorded(run) if data is None else _same_machine(data.recipe, data.outputs, manifest.recipe, outputs)
+        )
     here = recorded.trained.get(toolchain)
     if here is not None and run in here.runs:
         known = here.runs[run]
@@ -141,9 +143,7 @@ def _not_recorded(run: str) -> Comparison:
     return Comparison("not recorded", f"no digest is recorded for {run}; `facsimile record` writes one")
 
 
-def _same_machine(
-    known_recipe: str, known: Mapping[str, str], recipe: str, outputs: Mapping[str, str]
-) -> Comparison:
+def _same_machine(known_recipe: str, known: Mapping[str, str], recipe: str, outputs: Mapping[str, str]) -> Comparison:
     differing = first_differing(known, outputs)
     if not differing:
         return Comparison("equal", "" if known_recipe == recipe else f"by another recipe, {recipe[:12]}")

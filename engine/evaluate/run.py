@@ -1,0 +1,28 @@
+"""The entry of the evaluate room: one function a stage kind."""
+
+from pydantic import JsonValue
+
+from engine.artifacts.draft import Draft
+from engine.artifacts.placement import Placement
+from engine.artifacts.read import Inputs
+from engine.evaluate.checks import check_claims
+from engine.evaluate.spec import Claims, PerplexityPlan
+from engine.evaluate.verdict import metrics, verdict_json
+
+
+def run_perplexity(stage: PerplexityPlan, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+    """Perplexity by domain of a checkpoint and of its unigram baseline; writes `scores`."""
+    from engine.evaluate.perplexity import score  # torch: claims are checked without it
+
+    scores = score(stage, inputs)
+    out.json("scores", "scores.json", scores)
+    out.close("scores")
+    return scores
+
+
+def run_claims(stage: Claims, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+    """The verdict on every claim; writes `verdicts`. A claim that fails is a result, not an error."""
+    verdicts = check_claims(stage, inputs, out.folder)
+    out.json("verdicts", "claims.json", [verdict_json(verdict) for verdict in verdicts])
+    out.close("verdicts")
+    return metrics(verdicts)

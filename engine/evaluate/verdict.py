@@ -1,0 +1,43 @@
+"""The verdict on one claim, as it is kept: what was claimed, what was measured, and whether it holds."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from engine.spec.base import Spec
+
+Outcome = Literal["holds", "fails", "not reproduced"]
+
+
+class Verdict(Spec):
+    """A claim and its outcome: `not reproduced` for a paper's claim, `fails` for one of ours or of the field."""
+
+    id: str
+    class_: Literal["paper", "invariant", "lore"] = Field(alias="class")
+    says: str
+    source: str
+    check: str
+    """The kind of check."""
+    verdict: Outcome
+    threshold: str
+    """What had to be true, in words and numbers."""
+    numbers: dict[str, JsonValue]
+    """What was measured."""
+
+
+def verdict_json(verdict: Verdict) -> dict[str, JsonValue]:
+    """A verdict as JSON data."""
+    data: dict[str, JsonValue] = verdict.model_dump(mode="json", by_alias=True)
+    return data
+
+
+def metrics(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:
+    """`counts` by class and verdict (classes are never added up), and every verdict under `verdicts` by its id."""
+    counts = Counter((verdict.class_, verdict.verdict) for verdict in verdicts)
+    by_class: dict[str, JsonValue] = {
+        name: {outcome: n for (of, outcome), n in sorted(counts.items()) if of == name}
+        for name in sorted({verdict.class_ for verdict in verdicts})
+    }
+    return {"counts": by_class, "verdicts": {verdict.id: verdict_json(verdict) for verdict in verdicts}}

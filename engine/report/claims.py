@@ -1,0 +1,121 @@
+"""The claims of all experiments with their verdicts, as the last builds left them in data/results."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, final
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from engine.evaluate.verdict import Outcome, Verdict, verdict_json
+from engine.spec.errors import ArtifactError, SpecError
+from engine.spec.nearest import did_you_mean
+
+CLAIMS_FILE = "claims.json"
+CLASSES: tuple[Literal["paper", "invariant", "lore"], ...] = ("paper", "invariant", "lore")
+CLASS_TITLES = {
+    "paper": "Statements of papers",
+    "invariant": "Invariants of this engine",
+    "lore": "Lore of the field",
+}
+_OTHERS: tuple[tuple[Outcome, str], ...] = (("not reproduced", "not reproduced"), ("fails", "fail"))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """One claim of one experiment."""
+
+    paper: str
+    experiment: str
+    verdict: Verdict
+
+    def data(self) -> dict[str, JsonValue]:
+        """The row as JSON data."""
+        return {"paper": self.paper, "experiment": self.experiment, **verdict_json(self.verdict)}
+
+
+class _Metrics(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    verdicts: dict[str, Verdict]
+
+
+class _Results(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    metrics: _Metrics
+
+
+def collect(root: Path, paper: str | None = None) -> tuple[ClaimRow, ...]:
+    """Every verdict in data/results, sorted by paper, experiment and id; of one paper if it is named."""
+    papers = sorted(folder.name for folder in (root / "specs").glob("*") if folder.is_dir())
+    if paper is not None and paper not in papers:
+        known = ", ".join(papers) or "none"
+        raise SpecError(f"no paper {paper!r} in {root / 'specs'}; there are {known}{did_you_mean(paper, papers)}")
+    wanted = papers if paper is None else [paper]
+    return tuple(row for name in wanted for row in _of_paper(root, name))
+
+
+def _of_paper(root: Path, paper: str) -> list[ClaimRow]:
+    rows = []
+    for spec in sorted((root / "specs" / paper).glob("*.yaml")):
+        path = root / "data" / "results" / spec.stem / CLAIMS_FILE
+        if path.is_file():
+            rows += [ClaimRow(paper, spec.stem, verdict) for verdict in read_verdicts(path)]
+    return rows
+
+
+def read_verdicts(path: Path) -> list[Verdict]:
+    """The verdicts in a result file of a claims stage, sorted by id."""
+    try:
+        results = _Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is no result of claims: {error.errors()[0]['msg']}; build it again") from error
+    return [results.metrics.verdicts[name] for name in sorted(results.metrics.verdicts)]
+
+
+def of_class(rows: Iterable[ClaimRow], name: str) -> list[ClaimRow]:
+    """The rows of one class."""
+    return [row for row in rows if row.verdict.class_ == name]
+
+
+def count(rows: Sequence[ClaimRow]) -> str:
+    """`3 of 4 hold, 1 fails`: of one class, never of several together."""
+    counts = Counter(row.verdict.verdict for row in rows)
+    others = [f", {counts[outcome]} {word}" for outcome, word in _OTHERS if counts[outcome]]
+    return f"{counts['holds']} of {len(rows)} hold" + "".join(others)
+
+
+def numbers_text(numbers: dict[str, JsonValue]) -> str:
+    """Measured numbers on one line; a long text, a digest, by its first 12 characters."""
+    return ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
+
+
+def _short(value: JsonValue) -> str:
+    match value:
+        case float():
+            return f"{value:.6g}"
+        case str():
+            return value[:12]
+        case _:
+            return str(value)
+
+
+def claims_table(rows: Sequence[ClaimRow]) -> str:
+    """The claims class by class, for people."""
+    if not rows:
+        return "no claim has been checked yet; `dvc repro` builds the experiments and checks them\n"
+    lines = []
+    for name in CLASSES:
+        if mine := of_class(rows, name):
+            lines.append(f"{CLASS_TITLES[name]}: {count(mine)}")
+            lines += [line for row in mine for line in _lines(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(row: ClaimRow) -> list[str]:
+    verdict = row.verdict
+    return [
+        f"  {verdict.verdict:<14} {row.experiment}/{verdict.id}: {verdict.says}  [{verdict.source}]",
+        f"  {'':<14} wanted {verdict.threshold}; found {numbers_text(verdict.numbers)}",
+    ]
