@@ -1,0 +1,293 @@
+"""The code digest of a stage: the engine's definitions that its chosen methods reach, and nothing else.
+
+From the function that runs stages, names are followed through functions, classes and constants of the engine. An arm
+of a `match` is left out when its pattern names a spec class, or a value of a spec's Literal, that the stage does not
+hold; so what is added beside the chosen methods moves no digest. Comments, docstrings and blank lines are no text.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from engine.compile.names import NO_ARM, Arm, Definition, Dotted, Load
+from engine.compile.source import MAIN, TOP, Module
+from engine.compile.spoken import Spoken
+from engine.spec.base import Spec
+from engine.spec.canonical import digest
+
+OUTSIDE = frozenset(
+    {
+        "run",  # checks digests and moves folders; what it writes is named by what stages wrote
+        "dispatch",  # knows all rooms: it is walked, not hashed
+        "experiment",  # names every stage spec
+        "cli",  # prints
+        "compile",  # its result is the lowered stage itself
+        "report",  # reads what is finished
+        "artifacts.lineage",  # reads manifests only
+        "artifacts.observation",  # written outside the artifact
+        "artifacts.placement",  # where and how, never what
+        "artifacts.progress",  # hands on the items it is given
+    }
+)
+"""Modules and rooms that cannot change a bit of an output, or that would tie every stage to every room."""
+
+KERNEL_SOURCES = frozenset({".c", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".triton"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a stage reaches: sha256 of the text of each definition (`engine.data.pack.deal`), and one digest of all."""
+
+    digest: str
+    definitions: dict[str, str]
+
+
+@final
+class CodeIndex:
+    """The definitions of a package, read from its files when they are first reached."""
+
+    def __init__(self, package_root: Path) -> None:
+        self.root = package_root
+        self._modules: dict[Dotted, Module | None] = {}
+        self._known: dict[tuple[Dotted, frozenset[Dotted]], list[tuple[frozenset[str], frozenset[str], Code]]] = {}
+
+    def reach(self, entry: tuple[str, str], stage: Spec) -> Code:
+        """All that a stage reaches from a function (module, name); equal for stages that choose the same methods."""
+        start = (*entry[0].split("."), entry[1])
+        spoken = Spoken.of(stage)
+        known = self._known.setdefault((start, spoken.classes), [])
+        for asked, held, code in known:
+            if spoken.strings & asked == held:
+                return code
+        walk = Walk(self, start, spoken)
+        code = walk.code()
+        known.append((frozenset(walk.asked), spoken.strings & walk.asked, code))
+        return code
+
+    def module(self, name: Dotted) -> Module | None:
+        """The module of that name, None when there is none."""
+        if name not in self._modules:
+            self._modules[name] = self._read(name)
+        return self._modules[name]
+
+    def _read(self, name: Dotted) -> Module | None:
+        if not name or name[0] != self.root.name or not all(part.isidentifier() for part in name):
+            return None
+        inner = self.root.joinpath(*name[1:])
+        for file in (inner / "__init__.py", inner.parent / f"{inner.name}.py"):
+            if file.is_file():
+                return Module(name, file)
+        return None
+
+    def find(self, names: Dotted) -> tuple[Module, Dotted] | None:
+        """The deepest module that a dotted name leads to through imports, and the names left: () means all of it."""
+        seen: set[Dotted] = set()
+        while names not in seen:
+            seen.add(names)
+            step = self._step(names)
+            if not isinstance(step, tuple):
+                return None
+            if isinstance(step[0], Module):
+                return step
+            names = step
+        return None
+
+    def _step(self, names: Dotted) -> tuple[Module, Dotted] | Dotted | None:
+        """One import followed, or the place where the definition stands."""
+        module = self.module(names[:1])
+        for depth in range(1, len(names) + 1):
+            if module is None:
+                return None
+            rest = names[depth:]
+            if rest and rest[0] in module.statements:
+                return module, rest
+            if rest and rest[0] in module.imports:
+                return (*module.imports[rest[0]], *rest[1:])
+            inner = self.module(names[: depth + 1]) if rest else None
+            if inner is None:
+                return module, ()
+            module = inner
+        return None
+
+    def kernel_sources(self, module: Module) -> Iterator[Path]:
+        """The files beside a module of the kernels room that are compiled when it runs."""
+        if module.name[1:2] == ("kernels",) and len(module.name) > 2:
+            yield from sorted(file for file in module.file.parent.iterdir() if file.suffix in KERNEL_SOURCES)
+
+
+@final
+class Walk:
+    """One walk from an entry; goes round again while what it keeps makes it keep more."""
+
+    def __init__(self, index: CodeIndex, start: Dotted, spoken: Spoken) -> None:
+        self.index = index
+        self.start = start
+        self.spoken = spoken
+        self.classes = set(spoken.classes)  # grows by spec classes that kept code names outside patterns
+        self.strings = set(spoken.strings)  # grows by the texts of kept code
+        self.attributes: set[str] = set()
+        self.asked: set[str] = set()
+        self.reached: dict[tuple[Dotted, str], frozenset[int]] = {}
+        self.queue: list[tuple[Module, str]] = []
+
+    def code(self) -> Code:
+        before = -1
+        while before != self._size():
+            before = self._size()
+            self._round()
+        definitions = dict(sorted(self._texts()))
+        return Code(digest(definitions), definitions)
+
+    def _size(self) -> int:
+        return len(self.classes) + len(self.strings) + len(self.attributes) + len(self.reached)
+
+    def _round(self) -> None:
+        self.reached.clear()
+        self._go(Load(NO_ARM, self.start, makes=True))
+        assert self.queue, f"there is no {'.'.join(self.start)}"
+        while self.queue:
+            module, name = self.queue.pop()
+            self._read(module, name)
+            if not self.queue:
+                self._methods()
+
+    def _go(self, load: Load) -> None:
+        found = self.index.find(load.names)
+        if found is None or self._is_outside(found[0]):
+            return
+        module, rest = found
+        if is_vocabulary(module) and load.makes and rest:
+            self.classes.add((*module.name, rest[0]))
+        if is_spec(module):
+            self._enqueue(module, [rest[0]] if rest and not self._is_class(module, rest[0]) else [])
+        else:
+            self._enqueue(module, [rest[0], TOP] if rest else [*_own(module), TOP])
+
+    def _enqueue(self, module: Module, names: Iterable[str]) -> None:
+        for name in names:
+            if (module.name, name) not in self.reached:
+                self.reached[module.name, name] = frozenset()
+                self.queue.append((module, name))
+
+    def _is_outside(self, module: Module) -> bool:
+        inner = ".".join(module.name[1:])
+        is_start = module.name == self.start[:-1]
+        return not is_start and any(inner == out or inner.startswith(f"{out}.") for out in OUTSIDE)
+
+    def _is_class(self, module: Module, name: str) -> bool:
+        return any(isinstance(statement, ast.ClassDef) for statement in module.statements[name])
+
+    def _read(self, module: Module, name: str) -> None:
+        definition = _definition(module, name)
+        left_out = self._left_out(module, definition)
+        self.reached[module.name, name] = left_out
+        self.attributes.update(text for arm, text in definition.attributes if arm not in left_out)
+        for load in definition.loads:
+            if load.arm not in left_out:
+                self._go(load._replace(names=absolute(module, load.names)))
+        for load in definition.imported:
+            if load.arm not in left_out:
+                self._go(load)
+        for arm, text in definition.texts:
+            if arm not in left_out:
+                self._text(text)
+
+    def _text(self, text: str) -> None:
+        """A text may be the value that another `match` looks for, or name a module that is started as a process."""
+        self.strings.add(text)
+        names = tuple(text.split("."))
+        module = self.index.module(names) if len(names) > 1 and names[0] == self.index.root.name else None
+        if module is not None and not self._is_outside(module):
+            main = ["main"] if "main" in module.statements else []
+            self._enqueue(module, [*main, TOP, MAIN])
+
+    def _methods(self) -> None:
+        """Methods of the stage's specs that kept code calls; the fields of a spec are values, and in the stage."""
+        for names in sorted(self.spoken.classes):
+            module = self.index.module(names[:-1])
+            if module is not None and is_spec(module):
+                called = (f"{names[-1]}.{a}" for a in sorted(self.attributes) if module.method(names[-1], a))
+                self._enqueue(module, called)
+
+    def _left_out(self, module: Module, definition: Definition) -> frozenset[int]:
+        out: set[int] = set()
+        for number, arm in enumerate(definition.arms):
+            if arm.parent in out or not self._may_match(module, arm.pattern, arm):
+                out.add(number)
+        return frozenset(out)
+
+    def _may_match(self, module: Module, pattern: ast.pattern, arm: Arm) -> bool:
+        match pattern:
+            case ast.MatchOr(patterns=patterns):
+                return any(self._may_match(module, inner, arm) for inner in patterns)
+            case ast.MatchValue(value=ast.Constant(value=str(text))):
+                return self._may_hold(text, arm)
+            case ast.MatchClass(cls=cls) if not self._may_be(module, cls):
+                return False
+            case _:
+                inner = (child for child in ast.iter_child_nodes(pattern) if isinstance(child, ast.pattern))
+                return all(self._may_match(module, child, arm) for child in inner)
+
+    def _may_hold(self, text: str, arm: Arm) -> bool:
+        """Only a `match` over values of one Literal of the stage's specs is decided by the stage."""
+        if not any(arm.strings <= values for values in self.spoken.literals):
+            return True
+        self.asked.add(text)
+        return text in self.strings
+
+    def _may_be(self, module: Module, cls: ast.expr) -> bool:
+        found = self.index.find(absolute(module, tuple(ast.unparse(cls).split("."))))
+        if found is None or not is_vocabulary(found[0]) or len(found[1]) != 1:
+            return True
+        return (*found[0].name, found[1][0]) in self.classes
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        for (name, unit), left_out in self.reached.items():
+            module = self.index.module(name)
+            assert module is not None
+            for file in self.index.kernel_sources(module):
+                yield file.relative_to(self.index.root.parent).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
+            text = unit_text(module, _definition(module, unit), left_out)
+            if name != self.start[:-1] and text:
+                yield f"{'.'.join(name)}.{unit}", hashlib.sha256(text).hexdigest()
+
+
+def unit_text(module: Module, definition: Definition, left_out: frozenset[int]) -> bytes:
+    """The lines of a definition without the arms left out, then what its imported names stand for."""
+    arms = [definition.arms[number] for number in left_out]
+    lines = [
+        line for number, line in definition.lines if not any(arm.first_line <= number <= arm.last_line for arm in arms)
+    ]
+    used = {load.names[0] for load in definition.loads if load.arm not in left_out}
+    origins = (f"{name} is {'.'.join(module.imports[name])}" for name in sorted(used & module.imports.keys()))
+    return b"\n".join([*lines, *(origin.encode() for origin in origins)])
+
+
+def absolute(module: Module, names: Dotted) -> Dotted:
+    """A dotted name of a module from the root of packages."""
+    if names[0] in module.statements:
+        return (*module.name, *names)
+    return (*module.imports.get(names[0], (names[0],)), *names[1:])
+
+
+def is_spec(module: Module) -> bool:
+    """A room's spec.py."""
+    return module.name[-1] == "spec" and len(module.name) > 2
+
+
+def is_vocabulary(module: Module) -> bool:
+    """Where spec classes are defined: a room's spec.py, or the room spec."""
+    return module.name[1:2] == ("spec",) or is_spec(module)
+
+
+def _own(module: Module) -> list[str]:
+    return [name for name in module.statements if name not in (TOP, MAIN) and "." not in name]
+
+
+def _definition(module: Module, name: str) -> Definition:
+    cls, _, method = name.partition(".")
+    return (module.method(cls, method) if method else None) or module.definition(name)
