@@ -24,7 +24,7 @@ def deepspeed_config(train: Train, micro_batches: int) -> dict[str, JsonValue]:
         "train_batch_size": train.batch.rows,
         "train_micro_batch_size_per_gpu": train.batch.micro_rows,
         "gradient_accumulation_steps": micro_batches // train.layout.world,
-        "gradient_clipping": train.optimizer.clip,
+        "gradient_clipping": 0.0,  # the loop clips by its own norm: DeepSpeed's rounds otherwise under each ZeRO stage
         "gradient_allreduce_op": "mean",
         "gradient_predivide_factor": 1.0,
         "prescale_gradients": False,
@@ -44,7 +44,9 @@ def deepspeed_config(train: Train, micro_batches: int) -> dict[str, JsonValue]:
 
 
 def _zero(stage: int) -> dict[str, JsonValue]:
+    norm: dict[str, JsonValue] = {"compute_grad_norm": False} if stage else {}  # refused by DeepSpeed at stage 0
     return {
+        **norm,
         "stage": stage,
         "contiguous_gradients": True,
         "overlap_comm": False,

@@ -1,0 +1,99 @@
+"""Checkpoints: whole fp32 tensors by parameter name, in one layout for every world size and ZeRO stage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from engine.artifacts.draft import Draft
+from engine.artifacts.read import read_tensors
+from engine.models.init import initial_weights
+from engine.spec.base import Spec
+from engine.spec.errors import ArtifactError
+from engine.spec.units import Index, Seed
+from engine.train.spec import TrainPlan
+
+Tensors = dict[str, npt.NDArray[np.float32]]
+
+
+class State(Spec):
+    """What a run needs besides tensors to go on."""
+
+    step: Index
+    position: Index
+    """Rows consumed: where the next batch begins in the training order."""
+    parent: str
+    """Digest of the checkpoint output before this one; empty at the start."""
+    generators: dict[str, Seed]
+    """Seeds of the named generators that the run has drawn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run at one step."""
+
+    weights: Tensors
+    moments: dict[str, Tensors]  # exp_avg and exp_avg_sq, by parameter
+    state: State
+
+
+def output_name(step: int) -> str:
+    """The output that holds the checkpoint of a step."""
+    return f"step-{step}"
+
+
+def initial(stage: TrainPlan) -> Checkpoint:
+    """The run before its first step: drawn weights and zero moments."""
+    weights = initial_weights(stage.model, stage.seed)
+    moments = {name: {p: np.zeros_like(w) for p, w in weights.items()} for name in ("exp_avg", "exp_avg_sq")}
+    return Checkpoint(weights, moments, State(step=0, position=0, parent="", generators={"model/init": stage.seed}))
+
+
+def write(out: Draft, checkpoint: Checkpoint) -> None:
+    """Writes and closes the output of a checkpoint; when it returns, the checkpoint is durable."""
+    output = output_name(checkpoint.state.step)
+    out.tensors(output, "model", checkpoint.weights)
+    flat = {f"{kind}.{name}": t for kind, tensors in checkpoint.moments.items() for name, t in tensors.items()}
+    out.tensors(output, "optimizer", flat)
+    out.json(output, "state.json", checkpoint.state)
+    out.close(output)
+
+
+def read(folder: Path) -> Checkpoint:
+    """A checkpoint from the folder of its output; ArtifactError when it is damaged."""
+    flat = read_tensors(folder, "optimizer")
+    moments: dict[str, Tensors] = {"exp_avg": {}, "exp_avg_sq": {}}
+    for full, tensor in flat.items():
+        kind, _, name = full.partition(".")
+        if kind not in moments:
+            raise ArtifactError(f"{folder} holds a tensor {full!r} that AdamW does not know")
+        moments[kind][name] = tensor
+    return Checkpoint(read_tensors(folder, "model"), moments, read_state(folder))
+
+
+def read_state(folder: Path) -> State:
+    """The state of a checkpoint from the folder of its output."""
+    path = folder / "state.json"
+    try:
+        return State.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{path} is damaged: {error}; build it again") from error
+
+
+def check_same_model(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
+    """ArtifactError unless a checkpoint holds exactly the tensors of the stage's model, and lies at its first step."""
+    for kind, prefix in (("model", ""), ("optimizer", "exp_avg."), ("optimizer", "exp_avg_sq.")):
+        found = {name: t.shape for name, t in read_tensors(folder, kind).items() if name.startswith(prefix)}
+        wanted = {f"{prefix}{name}": shape for name, shape in shapes.items()}
+        if found != wanted:
+            odd = sorted(set(found.items()) ^ set(wanted.items()))[0][0]
+            raise ArtifactError(f"{folder} is a checkpoint of another model: {odd!r} differs; start from one of this model")
+    state = read_state(folder)
+    if state.step != stage.first_step() or state.position != state.step * stage.batch.rows:
+        raise ArtifactError(
+            f"{folder} lies at step {state.step} after {state.position} rows; this run needs step {stage.first_step()} "
+            f"with {stage.batch.rows} rows a step"
+        )

@@ -1,0 +1,38 @@
+"""A job: what the launching process tells the workers, as one JSON file, and the files they answer with."""
+
+from pydantic import JsonValue
+
+from engine.spec.base import Spec
+from engine.spec.units import Count
+from engine.train.spec import TrainPlan
+
+JOB = ".job.json"
+OBSERVED = ".observed.json"
+FAILURE = ".failure.txt"
+WORKER_LOG = ".worker.log"
+
+
+class Job(Spec):
+    """One run of the loop. Paths are absolute."""
+
+    stage: TrainPlan
+    rows: str
+    """Folder of the output with the packed rows."""
+    checkpoint: str
+    """Folder of the checkpoint to start from; empty to draw weights from the stage's seed."""
+    written: bool
+    """Whether the checkpoint is this run's own, so that it is not written again."""
+    out: str
+    """Folder of the draft."""
+
+
+class Observed(Spec):
+    """What a run says of its cost and of what took effect; never part of an artifact."""
+
+    tokens_per_second: float
+    seconds_per_step: float
+    start_up_seconds: float
+    peak_bytes: Count
+    world: Count
+    kernels: dict[str, JsonValue]
+    numerics: dict[str, JsonValue]

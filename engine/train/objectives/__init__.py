@@ -1,0 +1,1 @@
+"""Objectives: `objective(model, batch)` gives one loss per task."""

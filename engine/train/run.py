@@ -1,0 +1,117 @@
+"""The `train` stage: checks its rows, finds where to go on, starts the ranks, and reports from their log. No torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from engine.artifacts.digest import file_digest
+from engine.artifacts.disk import write_whole
+from engine.artifacts.draft import Draft
+from engine.artifacts.placement import Placement
+from engine.artifacts.progress import progress
+from engine.artifacts.read import Inputs
+from engine.models.init import parameter_shapes
+from engine.spec.canonical import pretty
+from engine.train.checkpoint import check_same_model, output_name
+from engine.train.data import check_rows
+from engine.train.job import FAILURE, JOB, WORKER_LOG, Job
+from engine.train.launch import check_ended, follow, ranks
+from engine.train.spec import FromCheckpoint, TrainPlan
+from engine.train.steplog import LOG, lines, metrics, read_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a run goes on: a step, the folder of its checkpoint (none: draw weights), and whether it is our own."""
+
+    step: int
+    folder: Path | None
+    written: bool
+
+
+def run_train(stage: TrainPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """Trains, or goes on from the last whole checkpoint that a killed run left in the draft."""
+    rows = inputs.one(stage.rows).folder
+    check_rows(stage, rows)
+    reopen_log(out)
+    begin = beginning(stage, inputs, out)
+    if begin.step < stage.steps or not begin.written:
+        train(stage, rows, begin, out, placement)
+    return finish(stage, out)
+
+
+def beginning(stage: TrainPlan, inputs: Inputs, out: Draft) -> Beginning:
+    """The last whole checkpoint of the draft, else the one that the spec names, else nothing; the rest is discarded."""
+    whole = whole_checkpoints(stage, out)
+    for output in set(out.closed()) - {output_name(step) for step in whole}:
+        out.discard(output)
+    if whole:
+        cut_log(stage, out, whole[-1])
+        return Beginning(whole[-1], out.folder / output_name(whole[-1]), written=True)
+    cut_log(stage, out, stage.first_step())
+    match stage.start:
+        case FromCheckpoint(checkpoint=ref):
+            folder = inputs.one(ref).folder
+            check_same_model(stage, parameter_shapes(stage.model), folder)
+            return Beginning(stage.first_step(), folder, written=False)
+        case _:
+            return Beginning(0, None, written=False)
+
+
+def whole_checkpoints(stage: TrainPlan, out: Draft) -> tuple[int, ...]:
+    """Kept steps, from the first without a gap, whose checkpoints have their bytes and whose steps are all logged."""
+    closed, files = set(out.closed()), out.files()
+    logged = len(read_steps(out.folder / LOG, stage.first_step() + 1))
+    whole = []
+    for step in stage.kept_steps():
+        name = output_name(step)
+        own = {path: found for path, found in files.items() if path.startswith(f"{name}/")}
+        fine = name in closed and step - stage.first_step() <= logged
+        if not fine or any(file_digest(out.folder / p, found.sha256 != "") != found for p, found in own.items()):
+            break
+        whole.append(step)
+    return tuple(whole)
+
+
+def cut_log(stage: TrainPlan, out: Draft, step: int) -> None:
+    """Takes every step after this one out of the log."""
+    steps = read_steps(out.folder / LOG, stage.first_step() + 1)[: step - stage.first_step()]
+    write_whole(out.folder / LOG, lines(steps).decode("ascii"))
+
+
+def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement: Placement) -> None:
+    """Starts the ranks on what is left to do and shows their progress."""
+    job = Job(
+        stage=stage,
+        rows=str(rows.resolve()),
+        checkpoint="" if begin.folder is None else str(begin.folder.resolve()),
+        written=begin.written,
+        out=str(out.folder.resolve()),
+    )
+    failure, log = out.folder / FAILURE, out.folder / WORKER_LOG
+    failure.unlink(missing_ok=True)
+    write_whole(out.folder / JOB, pretty(job))
+    with ranks((out.folder / JOB,), stage.layout.world, log, placement.root) as process:
+        for _ in progress(follow(process, out.folder / LOG), stage.steps - begin.step, "steps", "train"):
+            pass
+        check_ended(process, failure, log)
+
+
+def reopen_log(out: Draft) -> None:
+    """Takes a finished log back, when a run was killed between its end and its commit."""
+    finished = out.folder / "log" / "steps.jsonl"
+    if "log" in out.closed():
+        write_whole(out.folder / LOG, finished.read_text(encoding="utf-8"))
+        out.discard("log")
+
+
+def finish(stage: TrainPlan, out: Draft) -> dict[str, JsonValue]:
+    """Closes the log, removes what is not an output, and gives the metrics."""
+    steps = read_steps(out.folder / LOG, stage.first_step() + 1)
+    with out.file("log", "steps.jsonl") as file:
+        file.write(lines(steps))
+    out.close("log")
+    for name in (JOB, LOG, WORKER_LOG, FAILURE):
+        (out.folder / name).unlink(missing_ok=True)
+    return metrics(steps, stage.tokens_per_step)

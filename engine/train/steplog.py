@@ -1,0 +1,79 @@
+"""The log of a run: one JSON line a step, written as it goes, cut back to a checkpoint when a run goes on."""
+
+import os
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from engine.spec.base import Spec
+from engine.spec.canonical import canonical
+from engine.spec.errors import ArtifactError
+from engine.spec.units import Count
+
+LOG = ".steps.jsonl"  # in the draft, beside its outputs; a copy becomes the output `log`
+
+
+class Step(Spec):
+    """What happened at one step. The hex fields hold the same number, exactly."""
+
+    step: Count
+    loss: float
+    """Mean over the micro-batches, in nats a token."""
+    loss_hex: str
+    grad_norm: float
+    """Before clipping."""
+    grad_norm_hex: str
+    lr: float
+    rows_seen: Count
+    batch: str
+
+
+class StepLog:
+    """The log, open for the steps to come."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / LOG).open("ab", buffering=0)
+
+    def write(self, step: Step) -> None:
+        """Appends a whole line at once, so that a reader never sees half of one but at a crash."""
+        self._file.write(canonical(step) + b"\n")
+
+    def sync(self) -> None:
+        """Makes the lines so far durable; called before a checkpoint closes."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_steps(path: Path, first: int) -> tuple[Step, ...]:
+    """The steps of a log in order from step `first` on, up to the first line that is torn or out of order."""
+    steps: list[Step] = []
+    for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
+        try:
+            step = Step.model_validate_json(line)
+        except ValidationError:
+            break
+        if step.step != first + len(steps) or not line.endswith(b"\n"):
+            break
+        steps.append(step)
+    return tuple(steps)
+
+
+def lines(steps: tuple[Step, ...]) -> bytes:
+    """The text of a log."""
+    return b"".join(canonical(step) + b"\n" for step in steps)
+
+
+def metrics(steps: tuple[Step, ...], tokens_per_step: int) -> dict[str, JsonValue]:
+    """What a run reports of itself: all of it follows from the log."""
+    if not steps:
+        raise ArtifactError("a training run has logged no step; run the stage again")
+    last = steps[-20:]
+    return {
+        "first_loss": steps[0].loss,
+        "final_loss": steps[-1].loss,
+        "last_20_loss": sum(step.loss for step in last) / len(last),
+        "steps": len(steps),
+        "tokens": len(steps) * tokens_per_step,
+    }

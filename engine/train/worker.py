@@ -1,0 +1,42 @@
+"""A rank of a training run: started by DeepSpeed's launcher, runs the jobs that its arguments name, one after another.
+
+The launching process holds the other end of our standard input. When it is gone, for whatever reason, the pipe
+closes and the rank ends: a killed run leaves no process behind.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import deepspeed
+
+from engine.spec.errors import FacsimileError
+from engine.train.job import FAILURE, Job
+from engine.train.loop import train
+
+ORPHANED = 3
+
+
+def main() -> None:
+    """Runs every job file; a failure that is meant for people is left in the job's folder as text."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+    for path in sys.argv[1:]:
+        job = Job.model_validate_json(Path(path).read_bytes())
+        try:
+            train(job)
+        except FacsimileError as error:
+            (Path(job.out) / FAILURE).write_text(str(error), encoding="utf-8")
+            raise
+
+
+def end_with_parent() -> None:
+    """Waits for the end of standard input, then leaves at once."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(ORPHANED)
+
+
+if __name__ == "__main__":
+    main()
