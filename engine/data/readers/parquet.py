@@ -1,0 +1,39 @@
+"""A Parquet file: the texts of one column, row by row."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.data.readers.unit import Skipped, Unit
+from engine.data.spec import ParquetTable
+from engine.spec.errors import ArtifactError
+
+_BATCH_ROWS = 256
+
+
+def read_parquet(stream: IO[bytes], where: str, form: ParquetTable) -> Iterator[Unit | Skipped]:
+    """One unit a row; a null is passed over. Parquet is read from its end, so the bytes are first copied aside."""
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(stream, copy, 1 << 20)
+        try:
+            yield from _rows(pq.ParquetFile(copy), where, form.text)
+        except (pa.ArrowException, OSError) as error:
+            raise ArtifactError(f"{where} is no whole Parquet file ({error}); get it again") from error
+
+
+def _rows(file: pq.ParquetFile, where: str, column: str) -> Iterator[Unit | Skipped]:
+    schema = file.schema_arrow
+    if column not in schema.names:
+        raise ArtifactError(f"{where} has no column {column!r}; its columns are {', '.join(schema.names)}")
+    kind = schema.field(column).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise ArtifactError(f"{where}: column {column!r} is {kind}, not text; name the column of the text")
+    number = 0
+    for batch in file.iter_batches(_BATCH_ROWS, columns=[column]):
+        for text in batch.column(0).to_pylist():
+            number += 1
+            yield Skipped("null") if text is None else Unit(f"row={number}", text)

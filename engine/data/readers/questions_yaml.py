@@ -1,0 +1,63 @@
+"""YAML with `conversations:`, a list of lists of utterances, one line each or more."""
+
+from collections.abc import Iterator
+from typing import IO, assert_never
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from engine.data.readers.text import decode
+from engine.data.readers.unit import Unit
+from engine.data.spec import QuestionsYaml
+from engine.spec.errors import ArtifactError
+
+
+def read_questions(stream: IO[bytes], where: str, form: QuestionsYaml) -> Iterator[Unit]:
+    """Conversations, apart or joined by empty lines; every scalar is taken as the text that it is."""
+    texts = _conversations(decode(stream.read(), where), where)
+    match form.unit:
+        case "file":
+            yield Unit("", "\n".join(texts))
+        case "conversation":
+            for number, text in enumerate(texts, 1):
+                yield Unit(f"conversation={number}", text)
+        case _:
+            assert_never(form.unit)
+
+
+def _conversations(text: str, where: str) -> Iterator[str]:
+    """Each conversation: its utterances, each ended by a newline. Nodes are read, so no YAML tag can build anything."""
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
+    except (YAMLError, RecursionError) as error:
+        raise ArtifactError(
+            f"{where} is not YAML ({' '.join(str(error).split())}); mend it, or leave it out"
+        ) from error
+    found = [value for key, value in _pairs(root, where) if _scalar(key, where) == "conversations"]
+    if len(found) != 1:
+        raise ArtifactError(f"{where} has no `conversations:`, a list of lists of utterances")
+    for conversation in _items(found[0], where):
+        yield "".join(f"{_scalar(node, where).strip()}\n" for node in _items(conversation, where))
+
+
+def _pairs(node: Node, where: str) -> list[tuple[Node, Node]]:
+    if not isinstance(node, MappingNode):
+        raise ArtifactError(f"{where} has no `conversations:`, a list of lists of utterances")
+    return list(node.value)
+
+
+def _items(node: Node, where: str) -> list[Node]:
+    if not isinstance(node, SequenceNode) or node.anchor:
+        raise _odd(node, where, "a list without an anchor")
+    return list(node.value)
+
+
+def _scalar(node: Node, where: str) -> str:
+    if not isinstance(node, ScalarNode) or node.anchor:
+        raise _odd(node, where, "a text without an anchor")
+    return str(node.value)
+
+
+def _odd(node: Node, where: str, expected: str) -> ArtifactError:
+    return ArtifactError(f"{where} line {node.start_mark.line + 1}: here stands no {expected}; write it out in full")

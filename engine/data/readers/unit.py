@@ -1,0 +1,17 @@
+"""What a reader gives: units of text with their place in the member, and what it passed over, with a reason."""
+
+from typing import NamedTuple
+
+
+class Unit(NamedTuple):
+    """A text. `place` is empty for a whole file; `group` is empty where the unit stands alone."""
+
+    place: str  # page=Title, line=12, chars=0-3991, conversation=3
+    text: str
+    group: str = ""
+
+
+class Skipped(NamedTuple):
+    """Something that is no document of this corpus; it is counted."""
+
+    reason: str
