@@ -12,9 +12,9 @@ import numpy as np
 import xxhash
 
 from engine.artifacts.disk import writing
+from engine.spec.base import Spec
 from engine.spec.canonical import digest
 from engine.spec.units import Index, Sha256
-from engine.spec.base import Spec
 
 BLOCK_BYTES = 4 << 20  # measured: smaller blocks pay for the thread switch, larger ones leave the cache
 THREAD_BYTES = 256 << 10  # measured: below this a second thread costs more than it saves
@@ -78,9 +78,7 @@ class HashingFile:
     Small writes are gathered, so that the hashes see large blocks. `digest` is there after a close without error.
     """
 
-    def __init__(
-        self, path: Path, sha256: bool = True, closed: Callable[[FileDigest], None] | None = None
-    ) -> None:
+    def __init__(self, path: Path, sha256: bool = True, closed: Callable[[FileDigest], None] | None = None) -> None:
         self.path = path
         self.digest: FileDigest | None = None
         self._on_close = closed
@@ -183,7 +181,7 @@ def little_endian(array: np.ndarray) -> np.ndarray:
 
 def bytes_of(array: np.ndarray) -> memoryview:
     """The bytes of a contiguous array, without a copy."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def tensor_digest(name: str, dtype: str, shape: tuple[int, ...], sha256: Sha256) -> str:

@@ -51,10 +51,12 @@ def write_whole(path: Path, text: str) -> None:
             raise
 
 
-def remove(folder: Path) -> None:
-    """Removes a folder and all in it; a folder that is not there is fine."""
-    if folder.exists():
-        shutil.rmtree(folder)
+def remove(path: Path) -> None:
+    """Removes a file, a link, or a folder and all in it; what is not there is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def files_below(folder: Path) -> dict[str, Path]:

@@ -6,7 +6,7 @@ output. So any process that opens the folder can write a part, and a killed run 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -51,10 +51,22 @@ class OutputFragment(Spec):
 
 
 class Draft:
-    """The folder of an unfinished artifact. Outputs are written part by part, then closed."""
+    """The folder of an unfinished artifact. Outputs are written part by part, then closed.
 
-    def __init__(self, folder: Path) -> None:
+    Files and folders in it whose names begin with a dot are scratch: a resumed run finds them, a commit removes them.
+    As a context it lets the run go at the end; what is not committed then stays for a resumed run.
+    """
+
+    def __init__(self, folder: Path, release: Callable[[], None] | None = None) -> None:
         self.folder = folder
+        self._release = release
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._release is not None:
+            self._release()
 
     def table(self, output: str, schema: pa.Schema) -> TableWriter:
         """A table, streamed as record batches; it is the only part of its output."""
@@ -129,7 +141,7 @@ class Draft:
         """Removes every output that was begun and not closed."""
         whole = set(self.closed())
         for path in sorted(self.folder.iterdir()):
-            if path.is_dir() and path.name != FRAGMENTS and path.name not in whole:
+            if path.is_dir() and not path.name.startswith(".") and path.name not in whole:
                 self.discard(path.name)
 
     def _fragment(self, output: str) -> Path:

@@ -1,4 +1,4 @@
-"""What an artifact is: recipe, lowered stage, inputs, and the content digests of its outputs. Equal on every rebuild."""
+"""What an artifact is: recipe, lowered stage, inputs, content digests of its outputs. Equal on every rebuild."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,5 +126,5 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def recipe_digest(stage: Mapping[str, JsonValue], inputs: Mapping[str, tuple[str, ...]], code: str) -> str:
-    """The recipe of a run: its lowered stage as plain data, the recipes of the runs that each reference names, its code."""
+    """The recipe of a run: over its lowered stage, the recipes of the runs that each reference names, and its code."""
     return digest({"format": 1, "stage": stage, "inputs": inputs, "code": code})

@@ -40,6 +40,13 @@ class Inputs:
         """All inputs of a reference, in the order of the plan."""
         return self._found[ref]
 
+    def by_run(self) -> dict[str, tuple[str, ...]]:
+        """The outputs that are read of each run, every one once, in the order of the plan."""
+        found: dict[str, dict[str, None]] = {}
+        for item in (item for items in self._found.values() for item in items):
+            found.setdefault(item.run, {})[item.output] = None
+        return {run: tuple(outputs) for run, outputs in found.items()}
+
     def refs(self) -> tuple[str, ...]:
         """Every reference, in the order of the plan."""
         return tuple(self._found)

@@ -7,10 +7,11 @@ from pydantic import ValidationError
 
 from engine.artifacts import disk
 from engine.artifacts.digest import FileDigest, file_digest
+from engine.artifacts.manifest import MANIFEST
 from engine.spec.base import Spec
 from engine.spec.canonical import digest, pretty
 from engine.spec.errors import ArtifactError
-from engine.spec.units import Sha256
+from engine.spec.units import InnerPath, Sha256
 
 SEAL = "seal.json"
 
@@ -19,7 +20,7 @@ class Seal(Spec):
     """Files by path in the artifact; `sha256` is empty for containers, whose content the manifest has."""
 
     format: Literal[1]
-    files: dict[str, FileDigest]
+    files: dict[InnerPath, FileDigest]
     digest: Sha256
 
 
@@ -44,9 +45,12 @@ def read_seal(folder: Path) -> Seal:
     return seal
 
 
-def missing(folder: Path, seal: Seal) -> list[str]:
-    """Files that are not there, not plain files, of another size, or not in the seal; no file is read."""
-    found = disk.files_below(folder)
+def missing(folder: Path, seal: Seal, scratch: bool = False) -> list[str]:
+    """Files that are not there, not plain files, of another size, or not in the seal; no file is read.
+
+    `scratch` allows names at the top that begin with a dot: those of a draft.
+    """
+    found = {name: path for name, path in disk.files_below(folder).items() if not (scratch and name.startswith("."))}
     problems = []
     for name, expected in seal.files.items():
         path = found.get(name)
@@ -60,17 +64,24 @@ def missing(folder: Path, seal: Seal) -> list[str]:
     return problems + [f"{folder / name} is not part of the artifact" for name in strangers]
 
 
-def broken(folder: Path) -> list[str]:
-    """Everything in which a folder differs from its seal, after reading every byte."""
+def broken(folder: Path, outputs: tuple[str, ...] | None = None) -> list[str]:
+    """Everything in which a folder differs from its seal, after reading every byte of it, or of some outputs."""
     try:
         seal = read_seal(folder)
     except ArtifactError as error:
         return [str(error)]
     problems = missing(folder, seal)
     for name, expected in seal.files.items():
-        path = folder / name
-        if path.is_symlink() or not path.is_file() or path.stat().st_size != expected.bytes:
-            continue
-        if file_digest(path, sha256=expected.sha256 != "") != expected:
-            problems.append(f"{path} has other bytes than those that were sealed")
+        if outputs is None or name.partition("/")[0] in (*outputs, MANIFEST):
+            problems += _other_bytes(folder / name, expected)
     return problems
+
+
+def _other_bytes(path: Path, expected: FileDigest) -> list[str]:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != expected.bytes:
+        return []  # told already
+    try:
+        same = file_digest(path, sha256=expected.sha256 != "") == expected
+    except OSError as error:
+        return [f"{path} cannot be read: {error.strerror}"]
+    return [] if same else [f"{path} has other bytes than those that were sealed"]

@@ -67,19 +67,22 @@ class Store:
 
         A run that was killed between its seal and its rename is finished here.
         """
-        if self._finished(self.folder(run), recipe):
+        folder, partial = self.folder(run), self.beside(run, "partial")
+        if self._finished(run, folder, recipe):
             return True
-        partial = self.beside(run, "partial")
-        if not self._finished(partial, recipe, extra=True):
+        if not self._finished(run, partial, recipe, draft=True):
             return False
-        with self._locked(run):
-            if self._finished(partial, recipe, extra=True):
+        with self._locked(run, wait=True):  # another process may be about to rename it
+            if self._finished(run, partial, recipe, draft=True):
                 self._recover(run)
                 self._rename(run)
-        return self._finished(self.folder(run), recipe)
+        return self._finished(run, folder, recipe)
 
     def begin(self, run: str, recipe: str, keep: bool) -> Draft:
-        """A scratch folder for a run, locked until commit or abandon; with `keep` a killed run's closed outputs stay."""
+        """A scratch folder for a run, locked until its commit or the end of the draft's context.
+
+        With `keep`, what a killed run of the same recipe has closed stays.
+        """
         partial = self.beside(run, "partial")
         with disk.writing(partial.parent):
             partial.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +93,7 @@ class Store:
             except BaseException:
                 self._unlock(run)
                 raise
-        return Draft(partial)
+        return Draft(partial, lambda: self._unlock(run))
 
     def commit(self, draft: Draft, manifest: Manifest) -> None:
         """Seals the draft and puts it in the place of the artifact; afterwards it is durable."""
@@ -100,20 +103,23 @@ class Store:
         assert manifest.content == content_digest(manifest.outputs)
         files = draft.files()
         strangers = set(disk.files_below(folder)) - set(files)
-        left = sorted(name for name in strangers if not name.startswith((FRAGMENTS + "/", _RECIPE)))
+        left = sorted(name for name in strangers if not name.startswith("."))
         assert not left, f"{folder / left[0]} was written past the draft"
         disk.write_whole(folder / MANIFEST, pretty(manifest))
         seal.write_seal(folder, files | {MANIFEST: file_digest(folder / MANIFEST)})
         self._rename(run)
         self._unlock(run)
 
-    def abandon(self, run: str) -> None:
-        """Lets another process begin this run; the scratch folder stays for it."""
-        self._unlock(run)
+    def keep_only(self, stage: str, cells: tuple[str, ...]) -> None:
+        """Removes from the folder of a matrix stage whatever is not one of its cells; no cells: nothing to remove."""
+        if cells and self.folder(stage).is_dir():
+            for path in sorted(self.folder(stage).iterdir()):
+                if path.name not in cells:
+                    disk.remove(path)
 
-    def verify_seal(self, run: str) -> list[str]:
-        """Problems found by reading every byte of the artifact; empty when there is none."""
-        return seal.broken(self.folder(run))
+    def verify_seal(self, run: str, outputs: tuple[str, ...] | None = None) -> list[str]:
+        """Problems found by reading every byte of the artifact, or of some outputs; empty when there is none."""
+        return seal.broken(self.folder(run), outputs)
 
     def verify_content(self, run: str) -> list[str]:
         """Problems found by computing every content digest of the manifest again."""
@@ -125,16 +131,14 @@ class Store:
             return [f"{self.folder(run)} has no {MANIFEST}"]
         return content.broken(self.folder(run), manifest)
 
-    def _finished(self, folder: Path, recipe: str, extra: bool = False) -> bool:
-        """Whether a folder is a whole artifact; `extra` allows what a draft has besides."""
+    def _finished(self, run: str, folder: Path, recipe: str, draft: bool = False) -> bool:
+        """Whether a folder is a whole artifact of a recipe; a draft may have its scratch files besides."""
         try:
-            if read_manifest(folder / MANIFEST).recipe != recipe:
-                return False
-            problems = seal.missing(folder, seal.read_seal(folder))
+            manifest = read_manifest(folder / MANIFEST)
+            problems = seal.missing(folder, seal.read_seal(folder), scratch=draft)
         except (ArtifactError, FileNotFoundError, NotADirectoryError):
             return False
-        ours = tuple(str(folder / name) for name in (FRAGMENTS, _RECIPE))
-        return not [problem for problem in problems if not (extra and problem.startswith(ours))]
+        return not problems and (manifest.run, manifest.recipe) == (run, recipe)
 
     def _prepare(self, partial: Path, recipe: str, keep: bool) -> None:
         marker = partial / _RECIPE
@@ -149,8 +153,8 @@ class Store:
 
     def _rename(self, run: str) -> None:
         partial, target, old = self.beside(run, "partial"), self.folder(run), self.beside(run, "old")
-        disk.remove(partial / FRAGMENTS)
-        (partial / _RECIPE).unlink(missing_ok=True)
+        for path in sorted(partial.glob(".*")):
+            disk.remove(path)
         disk.sync_folder(partial)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():

@@ -66,7 +66,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
     for name, entry in sorted(entries.items(), key=lambda item: (item[1][2], item[0])):
         dtype, shape, begin, stop = entry
         if begin != end or stop - begin != math.prod(shape) * dtype.itemsize or stop > len(data):
-            raise ArtifactError(f"{path}: tensor {name!r} has bytes {begin} to {stop}, which do not fit; build it again")
+            raise ArtifactError(
+                f"{path}: tensor {name!r} has bytes {begin} to {stop}, which do not fit; build it again"
+            )
         found[name] = data[begin:stop].view(dtype).reshape(shape)
         end = stop
     if end != len(data):

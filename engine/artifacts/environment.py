@@ -1,0 +1,105 @@
+"""The closed environment of computing processes, and what of it really took effect.
+
+Measured on an Intel Xeon with AVX-512 and AMX (torch 2.13.0, MKL 2024.2, oneDNN 3.12), one thread:
+- MKL_CBWR=AVX2 changes the bits of fp32 matmul (most shapes), of exp (torch takes it from MKL) and so of attention; it
+  costs a third of the speed of a large fp32 matmul. MKL_ENABLE_INSTRUCTIONS=AVX2 gives the same bits at the same cost.
+- ATEN_CPU_CAPABILITY=avx2 changes softmax and attention, not matmul or exp.
+- ONEDNN_MAX_CPU_ISA=AVX2 changes bfloat16 matmul (AMX otherwise), not fp32.
+So without the MKL settings "avx2" would be untrue there. Makers other than Intel: MKL ignores them (its documentation).
+"""
+
+import ctypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from engine.spec.numerics import Numerics
+
+KEPT = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NETRC",
+)
+KEPT_PREFIXES = ("FACSIMILE_", "PIP_", "UV_")
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+_BRANCHES = {1: "off", 2: "auto", 3: "compatible", 9: "avx", 10: "avx2", 12: "avx512"}  # mkl_types.h: MKL_CBWR_*
+
+
+def closed_environment(numerics: Numerics, base: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a process that builds an artifact: what may change a bit is fixed, the rest dropped."""
+    kept = {name: value for name, value in base.items() if _is_kept(name)}
+    return dict(sorted({**kept, **_fixed(), **_threads(numerics.threads), **_instructions(numerics)}.items()))
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT or name.startswith(KEPT_PREFIXES) or name.lower() in _PROXIES
+
+
+def _fixed() -> dict[str, str]:
+    return {
+        "CUDA_VISIBLE_DEVICES": "",  # no stage computes on a GPU
+        "DS_ACCELERATOR": "cpu",
+        "DS_BUILD_OPS": "0",
+        "HF_HUB_OFFLINE": "1",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TZ": "UTC",
+    }
+
+
+def _threads(threads: int) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**dict.fromkeys(names, str(threads)), "OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE"}
+
+
+def _instructions(numerics: Numerics) -> dict[str, str]:
+    match numerics.instruction_set:
+        case "avx2":
+            return {
+                "ATEN_CPU_CAPABILITY": "avx2",
+                "ONEDNN_MAX_CPU_ISA": "AVX2",
+                "MKL_CBWR": "AVX2",
+                "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+            }
+        case _:
+            assert_never(numerics.instruction_set)
+
+
+def effective() -> dict[str, str]:
+    """What took effect in this process, asked of the libraries themselves; imports torch."""
+    import torch
+
+    smallest = torch.tensor(2.0**-126) * 0.5
+    return {
+        "instruction_set": torch.backends.cpu.get_cpu_capability().lower(),
+        "mkl_branch": _mkl_branch(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"),
+        "threads": str(torch.get_num_threads()),
+        "denormals": "keep" if smallest.item() else "flush",
+    }
+
+
+def not_in_effect(numerics: Numerics, found: Mapping[str, str]) -> list[str]:
+    """Where what took effect is not what the spec demands; MKL's branch counts only where MKL obeys it."""
+    wanted = {
+        "instruction_set": numerics.instruction_set,
+        "threads": str(numerics.threads),
+        "denormals": numerics.denormals,
+    }
+    return [f"{name} is {found[name]}, the spec says {value}" for name, value in wanted.items() if found[name] != value]
+
+
+def _mkl_branch(library: Path) -> str:
+    """MKL's code branch for reproducible results; `unknown` where this build of torch does not tell."""
+    try:
+        ask = ctypes.CDLL(str(library)).mkl_serv_cbwr_get
+    except (OSError, AttributeError):
+        return "unknown"
+    return _BRANCHES.get(int(ask(1)), "unknown")  # 1: MKL_CBWR_BRANCH

@@ -1,0 +1,92 @@
+"""The toolchain of a stage: the versions and machine facts that may change its bits, and a digest over them."""
+
+import importlib.metadata
+import platform
+import re
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Literal, assert_never
+
+from engine.spec.base import Spec
+from engine.spec.canonical import digest
+from engine.spec.numerics import Numerics
+from engine.spec.units import Sha256
+
+FORMAT = "1"
+_ABSENT = "absent"
+
+
+class Toolchain(Spec):
+    """Facts by name. Two builds of one recipe by one toolchain have the same content."""
+
+    facts: dict[str, str]
+    digest: Sha256
+
+
+def toolchain(kind: Literal["data", "compute"], numerics: Numerics | None) -> Toolchain:
+    """The toolchain of this interpreter on this machine. `compute` needs the stage's numerics, and imports torch."""
+    match kind:
+        case "data":
+            facts = _data()
+        case "compute":
+            assert numerics is not None, "a stage that computes has numerics"
+            facts = _compute(numerics)
+        case _:
+            assert_never(kind)
+    return Toolchain(facts=facts, digest=digest(facts))
+
+
+def _data() -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "sentencepiece": _version("sentencepiece"),
+        "tokenizers": _version("tokenizers"),
+        "unicode": unicodedata.unidata_version,
+    }
+
+
+def _compute(numerics: Numerics) -> dict[str, str]:
+    import torch
+
+    shown = torch.__config__.show()
+    return {
+        "format": FORMAT,
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "numpy": _version("numpy"),
+        "torch": f"{torch.__version__} {torch.version.git_version} cuda {torch.version.cuda or 'no'}",
+        "deepspeed": _version("deepspeed"),
+        "blas": _found(r"Math Kernel Library Version (\S+)", shown, "mkl ") or _found(r"BLAS_INFO=(\w+)", shown, ""),
+        "onednn": _found(r"MKL-DNN (v\S+)", shown, ""),
+        "libc": " ".join(platform.libc_ver()),  # Python's own cos and exp are the C library's
+        "cpu": _cpu(),
+        "instruction_set": numerics.instruction_set,
+        "threads": str(numerics.threads),
+        "denormals": numerics.denormals,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return _ABSENT
+
+
+def _found(pattern: str, text: str, lead: str) -> str:
+    found = re.search(pattern, text)
+    return lead + found[1] if found else ""
+
+
+def _cpu() -> str:
+    """The maker and architecture; for other makers than Intel also the width that MKL may take of its own accord."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.machine()
+    maker = _found(r"vendor_id\s*:\s*(\S+)", text, "") or "unknown"
+    if maker == "GenuineIntel":  # MKL obeys MKL_CBWR there
+        return f"{platform.machine()} {maker}"
+    flags = set(_found(r"flags\s*:\s*(.*)", text, "").split())
+    width = next((name for name in ("avx512f", "avx2") if name in flags), "narrow")
+    return f"{platform.machine()} {maker} {width}"
