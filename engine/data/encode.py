@@ -1,0 +1,99 @@
+"""Documents to token ids in batches, by worker processes if there are any; results come in order and are the same."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.data.documents import Document
+from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
+
+BATCH_CHARS = 1 << 18  # text handed to a worker at a time
+AHEAD = 4  # batches in flight for each worker
+
+Batch = list[Document]
+
+
+class Encoded(NamedTuple):
+    """Documents one after the other, each followed by the end id, whose byte end is that of the document."""
+
+    ids: npt.NDArray[np.int32]  # [tokens]
+    ends: npt.NDArray[np.int64]  # [tokens]
+    tokens: npt.NDArray[np.int64]  # [documents], the end id counted; 0 for a text that does not survive
+
+
+def encode(documents: Iterable[Document], model: Path, digest: str, workers: int) -> Iterator[tuple[Batch, Encoded]]:
+    """Batches of documents of one domain with their ids. `model` is a tokenizer's folder, `digest` its content.
+
+    Memory is that of AHEAD batches for each worker, and of the largest document.
+    """
+    task = partial(_encode, str(model), digest)
+    if workers == 1:
+        for batch in batches(documents):
+            yield batch, task(_texts(batch))
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield from _in_order(pool, task, batches(documents), AHEAD * workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def batches(documents: Iterable[Document]) -> Iterator[Batch]:
+    """Neighbours of one domain, up to BATCH_CHARS; the cuts depend on the documents alone."""
+    held: Batch = []
+    chars = 0
+    for document in documents:
+        if held and (chars >= BATCH_CHARS or document.domain != held[0].domain):
+            yield held
+            held, chars = [], 0
+        held.append(document)
+        chars += len(document.text)
+    if held:
+        yield held
+
+
+def _in_order(
+    pool: Executor, task: Callable[[list[str]], Encoded], items: Iterable[Batch], ahead: int
+) -> Iterator[tuple[Batch, Encoded]]:
+    waiting: deque[tuple[Batch, Future[Encoded]]] = deque()
+    for item in items:
+        waiting.append((item, pool.submit(task, _texts(item))))
+        if len(waiting) >= ahead:
+            batch, future = waiting.popleft()
+            yield batch, future.result()
+    for batch, future in waiting:
+        yield batch, future.result()
+
+
+def _texts(batch: Batch) -> list[str]:
+    return [document.text for document in batch]
+
+
+@cache
+def _tokenizer(folder: str, digest: str) -> Tokenizer:  # noqa: ARG001 another content is another tokenizer
+    return load_tokenizer(Path(folder))
+
+
+def _encode(folder: str, digest: str, texts: list[str]) -> Encoded:
+    tokenizer = _tokenizer(folder, digest)
+    end = np.array([tokenizer.end_id], np.int32)
+    ids: list[npt.NDArray[np.int32]] = []
+    ends: list[npt.NDArray[np.int64]] = []
+    tokens = np.zeros(len(texts), np.int64)
+    for number, text in enumerate(texts):
+        try:
+            of_text, bytes_of_text = tokenizer.encode(text)
+        except Irreversible:
+            continue
+        last = bytes_of_text[-1:] if len(bytes_of_text) else np.zeros(1, np.int64)
+        ids += (of_text, end)
+        ends += (bytes_of_text, last)
+        tokens[number] = len(of_text) + 1
+    return Encoded(np.concatenate([end[:0], *ids]), np.concatenate([tokens[:0], *ends]), tokens)
