@@ -109,6 +109,8 @@ class CodeIndex:
                 return (*module.imports[rest[0]], *rest[1:])
             inner = self.module(names[: depth + 1]) if rest else None
             if inner is None:
+                known = not rest or rest[0].startswith("__") or module.file.name != "__init__.py"
+                assert known, f"{module.file}: there is no {'.'.join(names)}, which engine code names"
                 return module, ()
             module = inner
         return None

@@ -114,6 +114,8 @@ class Reader:
                     self.definition.texts.append((self.arm, node.value))
             case ast.Attribute():
                 self._attribute(node)
+            case ast.JoinedStr():  # its pieces of text are cut otherwise from Python 3.12 on, and name nothing
+                self._visit_all(value for value in node.values if not isinstance(value, ast.Constant))
             case ast.Call():
                 self._refuse(node)
                 self._children(node)

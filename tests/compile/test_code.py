@@ -1,0 +1,381 @@
+"""What moves a code digest, and what does not: on a small package of its own, then on the engine."""
+
+import ast
+import io
+import tokenize
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+import engine
+from engine.compile.code import Code, CodeIndex, unit_text
+from engine.compile.source import MAIN, TOP, Module
+from engine.spec.base import Spec
+
+ENGINE = Path(engine.__file__).parent
+
+
+class Exact(Spec):
+    """Stands in toy/data/spec.py."""
+
+    __module__ = "toy.data.spec"
+    backend: Literal["reference", "fast"] = "reference"
+
+
+class Fuzzy(Spec):
+    """Another method, which a stage may hold instead."""
+
+    __module__ = "toy.data.spec"
+
+
+class Clean(Spec):
+    """A stage that holds its method."""
+
+    __module__ = "toy.data.spec"
+    method: Exact | Fuzzy = Exact()
+
+    def kept(self) -> int:
+        """Has its source in the toy's spec.py too."""
+        return 1
+
+
+class CleanPlan(Clean):
+    """The lowered stage."""
+
+    __module__ = "toy.data.spec"
+
+
+class Train(Spec):
+    """A stage of another room."""
+
+    __module__ = "toy.train.spec"
+
+
+TOY = {
+    "__init__.py": "",
+    "dispatch.py": """
+from toy.data.spec import Clean
+from toy.train.spec import Train
+
+def run_stage(stage):
+    match stage:
+        case Clean():
+            from toy.data.run import run
+            return run(stage)
+        case Train():
+            from toy.train.run import run
+            return run(stage)
+""",
+    "data/__init__.py": "",
+    "data/spec.py": """
+class Exact: ...
+class Fuzzy: ...
+class Clean:
+    def kept(self):
+        return 1
+    def other(self):
+        return 2
+""",
+    "data/run.py": """
+import toy.data.count as count
+from math import exp
+from toy.data import rows
+from toy.data.exact import Table
+from toy.data.fuzzy import near
+from toy.data.spec import Exact, Fuzzy
+
+LIMIT = 10
+UNUSED = 1
+
+def run(stage):
+    '''Runs.'''
+    table = Table()  # a comment
+    print(stage.kept(), exp(LIMIT), rows.first(table), count.total)
+    match stage.method:
+        case Exact(backend="reference"):
+            return table.find("toy.data.worker")
+        case Exact():
+            return fast()
+        case Fuzzy():
+            return near()
+
+def fast():
+    return 1
+
+def beside():
+    return 2
+""",
+    "data/exact.py": """
+SIZE = 3
+
+class Table:
+    '''A table.
+
+    of rows
+    '''
+    def find(self, key):
+        return helper(key) + SIZE
+
+def helper(key):
+    text = '''two
+    \n    lines # no comment
+    '''
+    return key + text
+""",
+    "data/fuzzy.py": "def near():\n    return 0\n",
+    "data/rows.py": "def first(table):\n    return table\n\ndef second(table):\n    return table\n",
+    "data/count.py": "total = 1\nprint('side effect')\n",
+    "data/worker.py": "def main():\n    work()\n\ndef work(): ...\n\nif __name__ == '__main__':\n    main()\n",
+    "train/__init__.py": "",
+    "train/spec.py": "class Train: ...\n",
+    "train/run.py": "from toy.data.rows import second\n\ndef run(stage):\n    return second(stage)\n",
+}
+
+Toy = Callable[..., Code]
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    """Writes the toy package, with some files replaced; gives what a stage then reaches."""
+
+    def build(stage: Spec, *edits: tuple[str, str, str], add: dict[str, str] | None = None) -> Code:
+        files = TOY | (add or {})
+        for name, old, new in edits:
+            assert old in files[name]
+            files[name] = files[name].replace(old, new)
+        for name, text in files.items():
+            file = tmp_path / "toy" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text.encode())
+        return CodeIndex(tmp_path / "toy").reach(("toy.dispatch", "run_stage"), stage)
+
+    return build
+
+
+def test_what_is_reached_is_named_definition_by_definition(toy: Toy) -> None:
+    assert set(toy(CleanPlan()).definitions) == {
+        "toy.data.count.<top>",
+        "toy.data.count.total",
+        "toy.data.exact.SIZE",
+        "toy.data.exact.Table",
+        "toy.data.exact.helper",
+        "toy.data.rows.first",
+        "toy.data.run.LIMIT",
+        "toy.data.run.fast",
+        "toy.data.run.run",
+        "toy.data.spec.Clean.kept",
+        "toy.data.worker.<main>",
+        "toy.data.worker.main",
+        "toy.data.worker.work",
+    }
+    assert set(toy(Train()).definitions) == {"toy.train.run.run", "toy.data.rows.second"}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("data/run.py", "  # a comment", "  # another, longer comment"),
+        ("data/run.py", "'''Runs.'''", "'''Does it.\n\n    At length.\n    '''\n"),
+        ("data/run.py", "LIMIT = 10\n", "\n\n# why ten\nLIMIT = 10   \n"),
+        ("data/exact.py", "    of rows\n", "    of rows, by key\n\n"),
+        ("data/run.py", "UNUSED = 1", "UNUSED = 2"),
+        ("data/run.py", "def beside():\n    return 2", "def beside():\n    return 3\n\ndef further(): ..."),
+        ("data/rows.py", "def second(table):\n    return table", "def second(table):\n    return None"),
+        ("data/fuzzy.py", "return 0", "return 1"),
+        ("data/run.py", "return near()", "return near(1)"),
+        ("data/run.py", "def run(stage):", "def run(stage: 'Clean') -> int:"),
+        ("data/spec.py", "return 2", "return 3"),
+        ("dispatch.py", "return run(stage)", "return  run(stage)"),
+    ],
+)
+def test_what_changes_nothing(toy: Toy, edit: tuple[str, str, str]) -> None:
+    before = toy(CleanPlan())
+    if "def run(" in edit[1]:
+        before = toy(CleanPlan(), edit)  # an annotation is text, yet leads nowhere
+        assert "toy.data.spec.Clean" not in before.definitions
+    else:
+        assert toy(CleanPlan(), edit) == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "moved"),
+    [
+        (("data/run.py", "LIMIT = 10", "LIMIT = 11"), "toy.data.run.LIMIT"),
+        (("data/exact.py", "SIZE = 3", "SIZE = 4"), "toy.data.exact.SIZE"),
+        (("data/exact.py", "helper(key) + SIZE", "SIZE + helper(key)"), "toy.data.exact.Table"),
+        (("data/exact.py", "lines # no comment", "lines # not a comment"), "toy.data.exact.helper"),
+        (("data/exact.py", "    \n    lines", "\n    lines"), "toy.data.exact.helper"),
+        (("data/run.py", "from math import exp", "from numpy import exp"), "toy.data.run.run"),
+        (("data/spec.py", "return 1", "return 7"), "toy.data.spec.Clean.kept"),
+        (("data/worker.py", "def work(): ...", "def work(): pass"), "toy.data.worker.work"),
+        (("data/count.py", "side effect", "another"), "toy.data.count.<top>"),
+    ],
+)
+def test_what_changes_the_stages_that_reach_it(toy: Toy, edit: tuple[str, str, str], moved: str) -> None:
+    before, other = toy(CleanPlan()), toy(Train())
+    after = toy(CleanPlan(), edit)
+    assert {name for name in after.definitions if after.definitions[name] != before.definitions.get(name)} == {moved}
+    assert after.digest != before.digest
+    assert toy(Train(), edit) == other
+
+
+def test_a_method_added_beside_the_chosen_one_changes_nothing(toy: Toy) -> None:
+    before = toy(CleanPlan())
+    arm = "        case New(inner=Fuzzy()) | Fuzzy(a=New()):\n            return new()\n        case Fuzzy():"
+    names = "from toy.data.spec import Exact, Fuzzy"
+    edits = (
+        ("data/run.py", "        case Fuzzy():", arm),
+        ("data/run.py", names, f"{names}, New\nfrom toy.data.new import new"),
+        ("data/spec.py", "class Fuzzy: ...", "class Fuzzy: ...\nclass New: ..."),
+    )
+    assert toy(CleanPlan(), *edits, add={"data/new.py": "def new():\n    return 5\n"}) == before
+
+
+def test_another_method_has_other_code(toy: Toy) -> None:
+    fuzzy = toy(CleanPlan(method=Fuzzy()))
+    assert "toy.data.fuzzy.near" in fuzzy.definitions
+    assert "toy.data.run.fast" not in fuzzy.definitions
+
+
+def test_a_text_pattern_is_decided_by_a_literal_of_the_stage(toy: Toy) -> None:
+    decided = ("data/run.py", "        case Exact():", '        case Exact(backend="fast"):')
+    assert "toy.data.run.fast" not in toy(CleanPlan(), decided).definitions
+    assert "toy.data.run.fast" in toy(CleanPlan(method=Exact(backend="fast")), decided).definitions
+    undecided = ("data/run.py", "        case Exact():", '        case Exact(backend=".bz2"):')
+    assert "toy.data.run.fast" in toy(CleanPlan(), undecided).definitions
+
+
+def test_a_spec_made_by_kept_code_counts_as_held(toy: Toy) -> None:
+    made = ("data/run.py", "table = Table()", "table = Table(Fuzzy())")
+    assert "toy.data.fuzzy.near" in toy(CleanPlan(), made).definitions
+
+
+def test_line_ends_are_no_difference(toy: Toy, tmp_path: Path) -> None:
+    before = toy(CleanPlan())
+    for file in (tmp_path / "toy").rglob("*.py"):
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert CodeIndex(tmp_path / "toy").reach(("toy.dispatch", "run_stage"), CleanPlan()) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from toy.data.rows import *",
+        "from . import rows",
+    ],
+)
+def test_imports_that_cannot_be_followed_are_refused(toy: Toy, line: str) -> None:
+    with pytest.raises(AssertionError, match=r"run\.py:2"):
+        toy(CleanPlan(), ("data/run.py", "import toy.data.count as count", f"{line}\nfrom toy.data import count"))
+
+
+@pytest.mark.parametrize(
+    "call", ["getattr(rows, stage)", "getattr(stage, 'first')", "eval('rows')", "__import__('re')"]
+)
+def test_calls_that_hide_a_name_are_refused(toy: Toy, call: str) -> None:
+    with pytest.raises(AssertionError, match=r"run\.py:15"):
+        toy(CleanPlan(), ("data/run.py", "print(stage.kept(), exp", f"print({call}, stage.kept(), exp"))
+
+
+def test_a_missing_definition_is_our_bug(toy: Toy) -> None:
+    with pytest.raises(AssertionError, match=r"there is no toy\.data\.gone"):
+        toy(CleanPlan(), ("data/run.py", "from toy.data import rows", "from toy.data import gone as rows"))
+
+
+def test_a_local_name_hides_a_module_name(toy: Toy) -> None:
+    hides = (
+        "data/run.py",
+        "def fast():\n    return 1",
+        "def fast(beside=1):\n    return [UNUSED + beside for UNUSED in 'a']",
+    )
+    reached = set(toy(CleanPlan(), hides).definitions)
+    assert not {"toy.data.run.beside", "toy.data.run.UNUSED"} & reached
+
+
+def test_kernel_sources_count_byte_by_byte(tmp_path: Path) -> None:
+    root = tmp_path / "toy"
+    (root / "kernels" / "norm").mkdir(parents=True)
+    (root / "__init__.py").write_text("")
+    (root / "kernels" / "__init__.py").write_text("")
+    (root / "kernels" / "norm" / "__init__.py").write_text("")
+    (root / "kernels" / "norm" / "native.py").write_text("def norm(): ...\n")
+    (root / "kernels" / "norm" / "norm.cpp").write_text("// one\n")
+    (root / "dispatch.py").write_text("from toy.kernels.norm.native import norm\n\ndef run_stage(stage):\n    norm()\n")
+    one = CodeIndex(root).reach(("toy.dispatch", "run_stage"), Train())
+    assert "toy/kernels/norm/norm.cpp" in one.definitions
+    (root / "kernels" / "norm" / "norm.cpp").write_text("// two\n")
+    assert CodeIndex(root).reach(("toy.dispatch", "run_stage"), Train()).digest != one.digest
+
+
+def test_memory_of_earlier_walks_tells_stages_apart(toy: Toy, tmp_path: Path) -> None:
+    toy(CleanPlan(), ("data/run.py", "        case Exact():", '        case Exact(backend="fast"):'))
+    index, entry = CodeIndex(tmp_path / "toy"), ("toy.dispatch", "run_stage")
+    reference, fast = CleanPlan(), CleanPlan(method=Exact(backend="fast"))
+    apart = [index.reach(entry, stage) for stage in (reference, fast, reference, fast)]
+    assert apart[0] is apart[2] and apart[1] is apart[3] and apart[0] != apart[1]
+
+
+MODULES = sorted(ENGINE.rglob("*.py"))
+WALKED = [file for file in MODULES if file.parent != ENGINE / "cli"]  # there verbs are imported by their names
+
+
+def test_the_engine_can_be_followed() -> None:
+    for file in WALKED:
+        module = Module((file.stem,), file)
+        for name in list(module.statements):
+            module.definition(name)
+
+
+def test_comments_and_strings_are_found_as_the_tokenizer_finds_them() -> None:
+    for file in MODULES:
+        source = file.read_bytes()
+        spans = [t for t in tokenize.tokenize(io.BytesIO(source).readline) if t.type == tokenize.COMMENT]
+        lines = source.decode().split("\n")
+        for token in spans:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+        bare = [line.decode().rstrip() for line in Module((file.stem,), file)._bare[0]]
+        assert bare == [line.rstrip() for line in lines], file
+
+
+def test_text_that_is_hashed_still_parses_to_the_same_code() -> None:
+    for file in WALKED:
+        module = Module((file.stem,), file)
+        for name in module.statements:
+            if name in (TOP, MAIN) or "." in name:
+                continue
+            definition = module.definition(name)
+            text = b"\n".join(line for _, line in definition.lines)
+            assert text in unit_text(module, definition, frozenset())
+            told = "\n".join(ast.unparse(_without_prose(statement)) for statement in module.statements[name])
+            ours = "\n".join(
+                ast.unparse(_without_prose(node)) for node in ast.parse(_filled(definition.lines, module._bare[1])).body
+            )
+            assert ours == told, f"{file}: {name}"
+
+
+def _without_prose(tree: ast.stmt) -> ast.stmt:
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                kept = [item for item in node.body if not _stands_alone(item)]
+                node.body = kept or [ast.Pass()]
+    return tree
+
+
+def _stands_alone(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _filled(lines: list[tuple[int, bytes]], inside: frozenset[int]) -> str:
+    """A body that held nothing but a docstring gets a `pass`."""
+    filled = []
+    for (number, line), (_, following) in pairwise([*lines, (0, b"")]):
+        filled.append(line.decode())
+        depth = len(line) - len(line.lstrip())
+        if line.endswith(b":") and number not in inside and len(following) - len(following.lstrip()) <= depth:
+            filled.append(" " * (depth + 1) + "pass")
+    return "\n".join(filled)
