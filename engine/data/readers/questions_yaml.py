@@ -8,26 +8,35 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from engine.data.readers.text import decode
-from engine.data.readers.unit import Unit
+from engine.data.readers.unit import Skipped, Unit
 from engine.data.spec import QuestionsYaml
 from engine.spec.errors import ArtifactError
 
 
-def read_questions(stream: IO[bytes], where: str, form: QuestionsYaml) -> Iterator[Unit]:
-    """Conversations, apart or joined by empty lines; every scalar is taken as the text that it is."""
-    texts = _conversations(decode(stream.read(), where), where)
-    match form.unit:
-        case "file":
-            yield Unit("", "\n".join(texts))
-        case "conversation":
-            for number, text in enumerate(texts, 1):
+def read_questions(stream: IO[bytes], where: str, form: QuestionsYaml) -> Iterator[Unit | Skipped]:
+    """Conversations, apart or joined by empty lines; every scalar is taken as the text that it is.
+
+    A lone text where a conversation should stand is passed over: real files have such slips.
+    """
+    texts: list[str] = []
+    for number, node in enumerate(_conversations(decode(stream.read(), where), where), 1):
+        if isinstance(node, ScalarNode):
+            yield Skipped("lone_utterance")
+            continue
+        text = "".join(f"{_scalar(utterance, where).strip()}\n" for utterance in _items(node, where))
+        match form.unit:
+            case "file":
+                texts.append(text)
+            case "conversation":
                 yield Unit(f"conversation={number}", text)
-        case _:
-            assert_never(form.unit)
+            case _:
+                assert_never(form.unit)
+    if texts:
+        yield Unit("", "\n".join(texts))
 
 
-def _conversations(text: str, where: str) -> Iterator[str]:
-    """Each conversation: its utterances, each ended by a newline. Nodes are read, so no YAML tag can build anything."""
+def _conversations(text: str, where: str) -> list[Node]:
+    """The conversations as nodes: no YAML tag can build anything, and no alias can multiply."""
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except (YAMLError, RecursionError) as error:
@@ -37,8 +46,7 @@ def _conversations(text: str, where: str) -> Iterator[str]:
     found = [value for key, value in _pairs(root, where) if _scalar(key, where) == "conversations"]
     if len(found) != 1:
         raise ArtifactError(f"{where} has no `conversations:`, a list of lists of utterances")
-    for conversation in _items(found[0], where):
-        yield "".join(f"{_scalar(node, where).strip()}\n" for node in _items(conversation, where))
+    return _items(found[0], where)
 
 
 def _pairs(node: Node, where: str) -> list[tuple[Node, Node]]:
@@ -60,4 +68,4 @@ def _scalar(node: Node, where: str) -> str:
 
 
 def _odd(node: Node, where: str, expected: str) -> ArtifactError:
-    return ArtifactError(f"{where} line {node.start_mark.line + 1}: here stands no {expected}; write it out in full")
+    return ArtifactError(f"{where} line {node.start_mark.line + 1}: expected {expected}, found something else; write it out in full")
