@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import InputRecord, Manifest, content_digest, recipe_digest
+from engine.artifacts.observation import Stopwatch, observe
 from engine.artifacts.store import Store
+from engine.artifacts.toolchain import toolchain
 from engine.spec.canonical import digest
 
 CODE = digest("the code of a test")
@@ -73,21 +75,23 @@ def make_run(
     inputs = {ref: tuple(record(store, *pair) for pair in pairs) for ref, pairs in wanted.items()}
     recipes = {ref: tuple(item.recipe for item in records) for ref, records in inputs.items()}
     recipe = recipe_digest(dict(stage), recipes, CODE)
-    draft = store.begin(run, recipe, keep=False)
-    write(draft)
-    outputs = draft.outputs()
-    manifest = Manifest(
-        format=1,
-        run=run,
-        recipe=recipe,
-        code=CODE,
-        content=content_digest(outputs),
-        stage=dict(stage),
-        inputs=inputs,
-        outputs=outputs,
-        metrics=dict(metrics or {}),
-    )
-    store.commit(draft, manifest)
+    with store.begin(run, recipe, keep=False) as draft:
+        write(draft)
+        outputs = draft.outputs()
+        manifest = Manifest(
+            format=1,
+            run=run,
+            recipe=recipe,
+            code=CODE,
+            content=content_digest(outputs),
+            stage=dict(stage),
+            inputs=inputs,
+            outputs=outputs,
+            metrics=dict(metrics or {}),
+        )
+        store.commit(draft, manifest)
+    watch, chain = Stopwatch.start(), toolchain("data", None)
+    observe(store.observation(run), run, manifest, chain, watch, store.artifacts, ("facsimile", "run"), {})
     return manifest
 
 

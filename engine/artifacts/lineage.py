@@ -113,7 +113,7 @@ def stage_sources(stage: object) -> Iterator[SourceNode]:
                 yield from stage_sources(item)
 
 
-def source_uri(kind: str, place: Mapping[str, Any]) -> str:
+def source_uri(kind: str, place: Mapping[Any, Any]) -> str:
     """Where a source was published, on one line; `place` has the fields of the source besides its identity."""
     match kind, place:
         case "pypi", {"package": package, "file": file}:

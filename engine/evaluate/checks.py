@@ -7,7 +7,8 @@ from typing import assert_never, final
 from pydantic import JsonValue
 
 from engine.artifacts.progress import progress
-from engine.artifacts.read import Inputs
+from engine.artifacts.read import Inputs, read_array
+from engine.data.provenance import check_rows
 from engine.evaluate.disjoint import shared_documents
 from engine.evaluate.spec import AtMost, Check, Claim, Claims, Disjoint, EqualContent, Metric, Traced
 from engine.evaluate.verdict import Outcome, Verdict
@@ -94,6 +95,15 @@ def measured(metric: Metric, inputs: Inputs) -> float:
 
 def traced(wanted: Traced, inputs: Inputs) -> Finding:
     """The bytes of every row are those of the documents that its provenance names."""
+    rows = inputs.one(wanted.rows)
+    provenance, documents, tokenizer = (
+        inputs.one(ref) for ref in (wanted.provenance, wanted.documents, wanted.tokenizer)
+    )
+    problems = check_rows(rows, provenance, documents, tokenizer)
+    numbers: dict[str, JsonValue] = {"rows": len(read_array(rows.folder, "ids")), "problems": len(problems)}
+    if problems:
+        numbers["first"] = problems[0]
+    return Finding(not problems, "0 problems in any row", numbers)
 
 
 def disjoint(wanted: Disjoint, inputs: Inputs, scratch: Path) -> Finding:

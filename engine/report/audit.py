@@ -14,6 +14,7 @@ from engine.artifacts import seal
 from engine.artifacts.digest import file_digest
 from engine.artifacts.lineage import SourceNode, input_records, stage_sources
 from engine.artifacts.manifest import MANIFEST, InputRecord, Manifest, content_digest, recipe_digest
+from engine.artifacts.observation import read_observation
 from engine.artifacts.progress import progress
 from engine.artifacts.store import Store
 from engine.spec.errors import ArtifactError, SpecError
@@ -222,8 +223,21 @@ def _edges(store: Store, readers: list[tuple[str, InputRecord]], manifest: Manif
 
 
 def _observed(store: Store, manifest: Manifest) -> tuple[str, list[str]]:
-    """The toolchain that the observation beside an artifact tells of, in words; and what is wrong with the file."""
-    return "", []
+    """The toolchain that the observation beside an artifact tells of, in words, and what is wrong with the file.
+
+    An artifact that came without an observation is whole: the observation says how it was built, not what it is.
+    """
+    path = store.observation(manifest.run)
+    try:
+        seen = read_observation(path)
+    except ArtifactError as error:
+        return "", [str(error)]
+    if seen is None:
+        return "", []
+    if (seen.run, seen.recipe, seen.content) != (manifest.run, manifest.recipe, manifest.content):
+        return "", [f"{path} tells of another build of {seen.run}; remove it"]
+    facts = ", ".join(f"{name} {value}" for name, value in seen.toolchain.facts.items())
+    return f"{seen.toolchain.digest[:12]}: {facts}", []
 
 
 def _source_link(folder: Path, sources: tuple[SourceNode, ...], fast: bool) -> Link:

@@ -1,5 +1,6 @@
 """The claims of all experiments with their verdicts, as the last builds left them in data/results."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ CLASS_TITLES = {
     "invariant": "Invariants of this engine",
     "lore": "Lore of the field",
 }
-_OTHERS: tuple[tuple[Outcome, str], ...] = (("not reproduced", "not reproduced"), ("fails", "fail"))
+_OTHERS: tuple[tuple[Outcome, str], ...] = (("not reproduced", "not reproduced"), ("fails", "failing"))
 
 
 @final
@@ -80,14 +81,14 @@ def of_class(rows: Iterable[ClaimRow], name: str) -> list[ClaimRow]:
 
 
 def count(rows: Sequence[ClaimRow]) -> str:
-    """`3 of 4 hold, 1 fails`: of one class, never of several together."""
+    """`3 of 4 hold, 1 failing`: of one class, never of several together."""
     counts = Counter(row.verdict.verdict for row in rows)
     others = [f", {counts[outcome]} {word}" for outcome, word in _OTHERS if counts[outcome]]
     return f"{counts['holds']} of {len(rows)} hold" + "".join(others)
 
 
 def numbers_text(numbers: dict[str, JsonValue]) -> str:
-    """Measured numbers on one line; a long text, a digest, by its first 12 characters."""
+    """Measured numbers on one line; a digest by its first 12 digits."""
     return ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
 
 
@@ -95,7 +96,7 @@ def _short(value: JsonValue) -> str:
     match value:
         case float():
             return f"{value:.6g}"
-        case str():
+        case str() if re.fullmatch("[0-9a-f]{64}", value):
             return value[:12]
         case _:
             return str(value)

@@ -69,7 +69,7 @@ def published_states(path: Path) -> list[str]:
 
 def _experiment(name: str, paper: str, recorded: Recorded, rows: list[ClaimRow]) -> Iterator[str]:
     file = f"specs/{paper}/{name}{DIGESTS}"
-    yield f"## {name}\n\nPaper: {paper}. A digest is the first 16 of its 64 digits; `{file}` has all of them."
+    yield f"## {name}\n\nPaper: {paper}. A digest is the first 12 of its 64 digits; `{file}` has all of them."
     if recorded.data:
         yield "### Digests that hold on every machine"
         yield table(
@@ -123,4 +123,4 @@ def _sorted(values: Any) -> list[tuple[str, Any]]:
 
 
 def _code(digest: str) -> str:
-    return f"`{digest[:16]}`"
+    return f"`{digest[:12]}`"

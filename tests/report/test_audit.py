@@ -25,6 +25,7 @@ FILES = (
     "artifacts/toy/clean/seal.json",
     "artifacts/toy/corpus/documents/part-00000.parquet",
     "artifacts/toy/corpus/manifest.json",
+    "artifacts/toy/corpus.observation.json",
 )
 
 
@@ -137,6 +138,21 @@ def test_an_input_built_by_another_recipe_is_found(chain: Chain) -> None:
         documents("documents", 4),
     )
     assert "toy/rows read an artifact of recipe" in first_problems(audited(chain))
+
+
+def test_toolchains_are_told_from_observations_and_an_artifact_without_one_is_whole(chain: Chain) -> None:
+    assert "unicode" in audited(chain).text()
+    for run in ("toy/model", "toy/rows", "toy/clean", "toy/corpus"):
+        chain.store.observation(run).unlink()
+    report = audited(chain)
+    assert report.passed
+    assert "toolchain" not in report.text()
+
+
+def test_an_observation_of_another_build_is_found(chain: Chain) -> None:
+    mine, other = chain.store.observation("toy/model"), chain.store.observation("toy/rows")
+    mine.write_bytes(other.read_bytes())
+    assert f"{mine} tells of another build" in first_problems(audited(chain))
 
 
 def test_a_file_that_does_not_belong_is_found(chain: Chain) -> None:

@@ -1,0 +1,130 @@
+"""The claims table and REPRODUCE.md: rendered from what git keeps, class by class, the same every time."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.artifacts.recorded import (
+    Recorded,
+    RecordedData,
+    RecordedToolchain,
+    RecordedTrained,
+    recorded_text,
+)
+from engine.report.claims import claims_table, collect
+from engine.report.reproduce import headline, render
+from engine.spec.canonical import pretty
+from engine.spec.errors import ArtifactError, SpecError
+
+LEFT, RIGHT = "a" * 64, "b" * 64
+
+
+def verdict(id_: str, class_: str, outcome: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "class": class_,
+        "says": f"{id_} is so",
+        "source": "Table 2 | page 3",
+        "check": "at_most",
+        "verdict": outcome,
+        "threshold": "left <= 0.5 * right",
+        "numbers": {"left": 1.23456789, "digest": LEFT},
+    }
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path) -> Path:
+    """A project of two papers, one with claims and recorded digests."""
+    folder = tmp_path / "project"
+    for paper, experiment in (("k2", "k2-proxy"), ("mtl", "mtl-proxy")):
+        (folder / "specs" / paper).mkdir(parents=True)
+        (folder / "specs" / paper / f"{experiment}.yaml").write_text(f"experiment: {experiment}\n")
+    results = folder / "data" / "results" / "k2-proxy"
+    results.mkdir(parents=True)
+    verdicts = [
+        verdict("loss", "paper", "not reproduced"),
+        verdict("order", "paper", "holds"),
+        verdict("resume", "invariant", "holds"),
+        verdict("spikes", "lore", "fails"),
+    ]
+    metrics = {"counts": {}, "verdicts": {item["id"]: item for item in verdicts}}
+    (results / "claims.json").write_text(pretty({"metrics": metrics, "outputs": {}}))
+    recorded = Recorded(
+        data={"rows": RecordedData(recipe=LEFT, outputs={"rows": RIGHT})},
+        trained={
+            "c" * 64: RecordedToolchain(
+                facts={"torch": "2.13"},
+                runs={"stage1": RecordedTrained(recipe=LEFT, outputs={"step-9": RIGHT}, metrics={"loss": 2.5})},
+            )
+        },
+    )
+    (folder / "specs" / "k2" / "k2-proxy.digests.json").write_text(recorded_text(recorded))
+    return folder
+
+
+def test_claims_are_listed_and_counted_class_by_class(root: Path) -> None:
+    text = claims_table(collect(root))
+    assert "Statements of papers: 1 of 2 hold, 1 not reproduced" in text
+    assert "Invariants of this engine: 1 of 1 hold" in text
+    assert "Lore of the field: 0 of 1 hold, 1 failing" in text
+    assert "found digest aaaaaaaaaaaa, left 1.23457" in text
+
+
+def test_claims_of_one_paper(root: Path) -> None:
+    assert len(collect(root, "k2")) == 4
+    assert collect(root, "mtl") == ()
+    assert "no claim has been checked yet" in claims_table(collect(root, "mtl"))
+    with pytest.raises(SpecError, match="did you mean 'mtl'"):
+        collect(root, "mtk")
+
+
+def test_rows_are_plain_data(root: Path) -> None:
+    data = collect(root)[0].data()
+    assert (data["paper"], data["experiment"], data["class"]) == ("k2", "k2-proxy", "paper")
+
+
+def test_a_damaged_result_file_is_named(root: Path) -> None:
+    path = root / "data" / "results" / "k2-proxy" / "claims.json"
+    path.write_text("{}")
+    with pytest.raises(ArtifactError, match=r"claims\.json"):
+        collect(root)
+
+
+def test_the_page_has_the_digests_the_results_and_the_claims(root: Path) -> None:
+    page = render(root)
+    assert f"| rows | rows | `{RIGHT[:12]}` |" in page
+    assert f"| stage1 | step-9 | `{RIGHT[:12]}` |" in page
+    assert "| stage1 | loss | 2.5 |" in page
+    assert "### Statements of papers: 1 of 2 hold, 1 not reproduced" in page
+    assert "| order: order is so | *holds* |" in page
+    assert "Table 2 \\| page 3" in page
+
+
+def test_the_page_does_not_depend_on_where_the_project_lies(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "elsewhere")
+    assert render(tmp_path / "elsewhere") == render(root)
+
+
+def test_the_first_line_counts_published_results(root: Path) -> None:
+    assert (
+        render(root)
+        .splitlines()[0]
+        .startswith("# 0 of 0 published results were re-trained at published scale: no paper's numbers")
+    )
+    states = ["ready, not run", "derived from the spec", "re-trained at published scale"]
+    lines = ["results:", *(f"- {{id: r{n}, state: '{state}'}}" for n, state in enumerate(states))]
+    (root / "specs" / "k2" / "published.yaml").write_text("\n".join(lines) + "\n")
+    assert render(root).splitlines()[0] == "# 1 of 3 published results were re-trained at published scale"
+
+
+@pytest.mark.parametrize("text", ["results: 3\n", "- a\n", "results: [{id: x}]\n", "results: [\n", ""])
+def test_published_numbers_without_a_state_are_the_authors_error(root: Path, text: str) -> None:
+    (root / "specs" / "k2" / "published.yaml").write_text(text)
+    with pytest.raises(SpecError, match=r"published\.yaml"):
+        headline(root)
+
+
+def test_a_project_without_any_result_still_has_a_page(tmp_path: Path) -> None:
+    assert "make repro" in render(tmp_path)
