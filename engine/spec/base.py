@@ -24,11 +24,12 @@ class Spec(BaseModel):
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated as if it were new (`model_copy` validates nothing)."""
-        unknown = sorted(set(changes) - set(type(self).model_fields))
+        fields = type(self).model_fields
+        unknown = sorted(set(changes) - set(fields))
         if unknown:
             raise TypeError(f"{type(self).__name__} has no field {unknown[0]!r}")
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self).model_validate(values | changes)
+        values = {**self.__dict__, **changes}
+        return type(self).model_validate({fields[name].alias or name: value for name, value in values.items()})
 
 
 def is_neutral(field: FieldInfo, value: object) -> bool:

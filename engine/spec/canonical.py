@@ -18,7 +18,8 @@ def plain(value: object) -> Any:
     match value:
         case Spec():
             fields = type(value).model_fields
-            return {n: plain(getattr(value, n)) for n in fields if not is_neutral(fields[n], getattr(value, n))}
+            kept = {name: item for name, item in value.__dict__.items() if not is_neutral(fields[name], item)}
+            return {fields[name].alias or name: plain(item) for name, item in kept.items()}
         case bool() | int() | str() | None:
             return value
         case float() if math.isfinite(value):

@@ -3,11 +3,13 @@
 import re
 from typing import Annotated, Any, NamedTuple, final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import core_schema
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
+NAME_RULE = "small letters, digits, '.', '_' and '-', a letter or digit first"
 _NAME = re.compile(NAME)
+PATTERN = rf"^{NAME}(\[[^\[\]@]+\])?@(\*|{NAME})$"
 _REF = re.compile(rf"(?P<stage>{NAME})(?:\[(?P<cell>[^\[\]@]+)\])?@(?P<output>\*|{NAME})")
 
 
@@ -28,6 +30,10 @@ class Ref(str):
         return core_schema.no_info_after_validator_function(cls.parse, core_schema.str_schema(strict=True))
 
     @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "pattern": PATTERN, "description": "A reference, stage@output"}
+
+    @classmethod
     def parse(cls, text: str) -> "Ref":
         """The reference that a text spells; ValueError says what a reference looks like."""
         if _REF.fullmatch(text) is None:
@@ -45,8 +51,8 @@ class RefParts(NamedTuple):
 
 def _check_name(text: str) -> str:
     if _NAME.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is not a name; use small letters, digits, '.', '_' and '-', a letter or digit first")
+        raise ValueError(f"{text!r} is not a name; use {NAME_RULE}")
     return text
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
