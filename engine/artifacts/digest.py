@@ -75,17 +75,25 @@ class Hasher:
 class HashingFile:
     """A new binary file whose bytes are hashed as they are written; closing makes it durable.
 
-    Small writes are gathered, so that the hashes see large blocks. `digest` is there after a close without error.
+    Small writes are gathered, so that the hashes see large blocks. `reserved_bytes` at its beginning are outside the
+    digest, for a header that is known only at the end (`fill`). The digest is there after a close without error.
     """
 
-    def __init__(self, path: Path, sha256: bool = True, closed: Callable[[FileDigest], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sha256: bool = True,
+        reserved_bytes: int = 0,
+        closed: Callable[[FileDigest], None] | None = None,
+    ) -> None:
         self.path = path
-        self.digest: FileDigest | None = None
+        self._digest: FileDigest | None = None
         self._on_close = closed
         self._hasher = Hasher(sha256)
         self._waiting = bytearray()
         with writing(path.parent):
             self._file = path.open("wb", buffering=0)
+            self._file.seek(reserved_bytes)
 
     @property
     def closed(self) -> bool:
@@ -114,6 +122,13 @@ class HashingFile:
             self._put(view[begin : begin + BLOCK_BYTES])
         return view.nbytes
 
+    def fill(self, header: bytes) -> None:
+        """Puts bytes into the reserved beginning; nothing may be written afterwards."""
+        self._drain()
+        with writing(self.path.parent):
+            self._file.seek(0)
+            self._write_all(memoryview(header))
+
     def close(self) -> None:
         """Writes what is left, fsyncs, and hands the digest on; a second close does nothing."""
         if self.closed:
@@ -124,14 +139,14 @@ class HashingFile:
                 os.fsync(self._file.fileno())
         finally:
             self.abort()
-        self.digest = self._hasher.finish()
+        self._digest = self._hasher.finish()
         if self._on_close is not None:
-            self._on_close(self.digest)
+            self._on_close(self._digest)
 
     def result(self) -> FileDigest:
         """The digests of the closed file."""
-        assert self.digest is not None, f"{self.path} is not closed"
-        return self.digest
+        assert self._digest is not None, f"{self.path} is not closed"
+        return self._digest
 
     def abort(self) -> None:
         """Closes the file as it is, without a digest."""

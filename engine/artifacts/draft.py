@@ -4,12 +4,11 @@ Fragments lie in `<folder>/.outputs/`: `<output>/<part>.json` for each finished 
 output. So any process that opens the folder can write a part, and a killed run knows which outputs it had finished.
 """
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,6 @@ from pydantic import ValidationError
 from engine.artifacts import disk, tensors
 from engine.artifacts.digest import (
     FileDigest,
-    Hasher,
     HashingFile,
     bytes_of,
     file_digest,
@@ -181,15 +179,19 @@ class ArrayWriter:
 
     HEADER_BYTES = 128
 
-    def __init__(self, path: Path, name: str, dtype: np.dtype[Any], row_shape: tuple[int, ...], finished: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        dtype: np.dtype[Any],
+        row_shape: tuple[int, ...],
+        finished: Callable[[ArrayPart, Mapping[str, FileDigest]], None],
+    ) -> None:
         self.rows = 0
-        self._path, self._name, self._row_shape, self._finished = path, name, row_shape, finished
+        self._name, self._row_shape, self._finished = name, row_shape, finished
         self._dtype = np.dtype(dtype).newbyteorder("<")
         assert self._dtype.name in tensors.DTYPES, f"an array of {dtype} cannot be stored"
-        self._hasher = Hasher()
-        with disk.writing(path.parent):
-            self._file: IO[bytes] = path.open("wb", buffering=1 << 20)
-            self._file.write(b"\0" * self.HEADER_BYTES)
+        self._file = HashingFile(path, reserved_bytes=self.HEADER_BYTES)
 
     def write(self, rows: np.ndarray) -> None:
         """Appends rows; the dtype must be that of the array (byte order aside)."""
@@ -197,30 +199,24 @@ class ArrayWriter:
         assert rows.dtype.newbyteorder("<") == self._dtype, f"rows of {rows.dtype}, expected {self._dtype}"
         self.rows += rows.shape[0]
         if rows.nbytes:
-            with disk.writing(self._path.parent):
-                self._hasher.update(bytes_of(little_endian(rows)), self._file.write)
+            self._file.write(bytes_of(little_endian(rows)))
 
     def close(self) -> None:
         """Completes the header and makes the file durable."""
         if self._file.closed:
             return
         shape = (self.rows, *self._row_shape)
-        with disk.writing(self._path.parent):
-            self._file.seek(0)
-            self._file.write(_npy_header(self._dtype, shape, self.HEADER_BYTES))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-        found = self._hasher.finish()
+        self._file.fill(_npy_header(self._dtype, shape, self.HEADER_BYTES))
+        self._file.close()
+        found, path = self._file.result(), self._file.path
         identity = tensor_digest(self._name, self._dtype.name, shape, found.sha256)
         part = ArrayPart(kind="array", digest=identity, xxh3=found.xxh3, dtype=self._dtype.name, shape=shape)
-        # the header is known only now, so the digest of the container is taken from the file itself
-        self._finished(part, {self._path.name: file_digest(self._path, sha256=False)})
+        # the header was known last, so the digest of the container has to be taken from the file
+        self._finished(part, {path.name: file_digest(path, sha256=False)})
 
     def abort(self) -> None:
         """Closes the file as it is; the part is not finished."""
-        self._hasher.stop()
-        self._file.close()
+        self._file.abort()
 
     def __enter__(self) -> Self:
         return self

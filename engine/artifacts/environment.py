@@ -86,16 +86,6 @@ def effective() -> dict[str, str]:
     }
 
 
-def not_in_effect(numerics: Numerics, found: Mapping[str, str]) -> list[str]:
-    """Where what took effect is not what the spec demands; MKL's branch counts only where MKL obeys it."""
-    wanted = {
-        "instruction_set": numerics.instruction_set,
-        "threads": str(numerics.threads),
-        "denormals": numerics.denormals,
-    }
-    return [f"{name} is {found[name]}, the spec says {value}" for name, value in wanted.items() if found[name] != value]
-
-
 def _mkl_branch(library: Path) -> str:
     """MKL's code branch for reproducible results; `unknown` where this build of torch does not tell."""
     try:

@@ -80,7 +80,7 @@ class Stopwatch:
 
     @classmethod
     def start(cls) -> Self:
-        now = datetime.datetime.now(datetime.UTC)  # noqa: TID251: this file is where clocks belong
+        now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 (this file is where clocks belong)
         return cls(now.isoformat(timespec="seconds"), time.monotonic())
 
 

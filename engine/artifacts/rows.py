@@ -63,6 +63,8 @@ class RowBytes:
 
 def row_bytes(batch: pa.RecordBatch) -> RowBytes:
     """Canonical bytes of every row of a batch."""
+    if not batch.num_rows:
+        return RowBytes(memoryview(b""), np.zeros(1, "i8"))
     fixed: list[np.ndarray] = []
     variable: list[pa.LargeBinaryArray] = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
@@ -112,10 +114,10 @@ def _offsets(array: pa.LargeBinaryArray) -> np.ndarray:
 def _joined(fixed: np.ndarray, variable: Sequence[pa.LargeBinaryArray]) -> RowBytes:
     rows, width = fixed.shape
     array = _binary(np.arange(rows + 1, dtype="i8") * width, fixed)
-    if variable and rows:
+    if variable:
         array = pc.binary_join_element_wise(array, *variable, pa.scalar(b"", pa.large_binary()))
     data = array.buffers()[2]
-    return RowBytes(memoryview(data if data is not None else b""), _offsets(array))
+    return RowBytes(memoryview(data), _offsets(array))
 
 
 class TableHasher:

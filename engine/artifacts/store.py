@@ -68,6 +68,9 @@ class Store:
         A run that was killed between its seal and its rename is finished here.
         """
         folder, partial = self.folder(run), self.beside(run, "partial")
+        if self.beside(run, "old").exists():
+            with self._locked(run, wait=True):
+                self._recover(run)
         if self._finished(run, folder, recipe):
             return True
         if not self._finished(run, partial, recipe, draft=True):
@@ -105,9 +108,10 @@ class Store:
         strangers = set(disk.files_below(folder)) - set(files)
         left = sorted(name for name in strangers if not name.startswith("."))
         assert not left, f"{folder / left[0]} was written past the draft"
-        disk.write_whole(folder / MANIFEST, pretty(manifest))
-        seal.write_seal(folder, files | {MANIFEST: file_digest(folder / MANIFEST)})
-        self._rename(run)
+        with disk.writing(folder):
+            disk.write_whole(folder / MANIFEST, pretty(manifest))
+            seal.write_seal(folder, files | {MANIFEST: file_digest(folder / MANIFEST)})
+            self._rename(run)
         self._unlock(run)
 
     def keep_only(self, stage: str, cells: tuple[str, ...]) -> None:

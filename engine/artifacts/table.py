@@ -43,8 +43,9 @@ class TableWriter:
         """Appends rows; the schema must be the table's."""
         for piece in batch.to_batches() if isinstance(batch, pa.Table) else [batch]:
             assert piece.schema.equals(self._schema), f"schema {piece.schema}, expected {self._schema}"
-            for begin in range(0, piece.num_rows, BATCH_ROWS):
-                self._append(piece.slice(begin, BATCH_ROWS))
+            step = min(BATCH_ROWS, max(1, GROUP_BYTES * piece.num_rows // max(piece.nbytes, 1)))
+            for begin in range(0, piece.num_rows, step):
+                self._append(piece.slice(begin, step))
 
     def close(self) -> None:
         """Writes the last row group, and makes the table durable."""
@@ -56,7 +57,8 @@ class TableWriter:
 
     def abort(self) -> None:
         """Closes the file as it is; the table is not finished."""
-        if self._file is not None:
+        if self._file is not None and self._parquet is not None:
+            self._parquet.is_open = False  # or it would write its footer when it is collected
             self._file.abort()
             self._file = None
 
