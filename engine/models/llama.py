@@ -23,7 +23,8 @@ class Block(nn.Module):
 
     def forward(self, x_BTD: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_TJ, sin_TJ)
-        return x_BTD + self.mlp(self.mlp_norm(x_BTD))
+        y_BTD: Tensor = x_BTD + self.mlp(self.mlp_norm(x_BTD))
+        return y_BTD
 
 
 class LlamaDecoder(nn.Module):

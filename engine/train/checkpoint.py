@@ -90,7 +90,9 @@ def check_same_model(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], fo
         wanted = {f"{prefix}{name}": shape for name, shape in shapes.items()}
         if found != wanted:
             odd = sorted(set(found.items()) ^ set(wanted.items()))[0][0]
-            raise ArtifactError(f"{folder} is a checkpoint of another model: {odd!r} differs; start from one of this model")
+            raise ArtifactError(
+                f"{folder} is a checkpoint of another model: {odd!r} differs; start from one of this model"
+            )
     state = read_state(folder)
     if state.step != stage.first_step() or state.position != state.step * stage.batch.rows:
         raise ArtifactError(

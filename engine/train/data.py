@@ -24,7 +24,8 @@ class Rows:
     def batch(self, step: int) -> Ids:
         """ids_BT of a step (from 1)."""
         begin = (step - 1) * self._batch_rows
-        return self._ids[self._order[begin : begin + self._batch_rows]].astype(np.int64)
+        ids_BT: Ids = self._ids[self._order[begin : begin + self._batch_rows]].astype(np.int64)
+        return ids_BT
 
 
 def batch_digest(ids_BT: Ids) -> str:

@@ -35,4 +35,4 @@ class Observed(Spec):
     peak_bytes: Count
     world: Count
     kernels: dict[str, JsonValue]
-    numerics: dict[str, JsonValue]
+    numerics: dict[str, str]

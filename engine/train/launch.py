@@ -47,8 +47,9 @@ def command(jobs: tuple[Path, ...], world: int) -> list[str]:
 
 def environment() -> Mapping[str, str]:
     """Our own environment, closed by the caller, and what DeepSpeed needs to run on a CPU from any folder."""
-    engine = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "DS_ACCELERATOR": "cpu", "PYTHONPATH": engine}  # noqa: TID251 (handed on, not read)
+    ours = os.environ  # noqa: TID251 (handed on)
+    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [ours.get("PYTHONPATH")])]
+    return {**ours, "DS_ACCELERATOR": "cpu", "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ import torch
 from deepspeed import DeepSpeedEngine, comm
 from torch import Tensor
 
-from engine.artifacts import disk
+from engine.artifacts import disk, environment
 from engine.artifacts.draft import Draft
 from engine.models.build import build, load_weights
 from engine.spec.canonical import plain, pretty
@@ -67,7 +67,7 @@ def update(
     engine: DeepSpeedEngine, optimizer: AdamWOptimizer, stage: TrainPlan, ids_BT: Ids, step: int
 ) -> tuple[float, float, float]:
     """One step over a batch: mean loss of all micro-batches, gradient norm before clipping, learning rate."""
-    micro_batches = torch.from_numpy(ids_BT).split(stage.batch.micro_rows)
+    micro_batches = torch.split(torch.from_numpy(ids_BT), stage.batch.micro_rows)
     own = len(micro_batches) // comm.get_world_size()
     losses, norm, lr = [], 0.0, learning_rate(stage.optimizer.lr, step, stage.steps)
     for i, micro_BT in enumerate(micro_batches[comm.get_rank() * own :][:own]):
@@ -144,22 +144,10 @@ def logged(step: int, loss: float, norm: float, lr: float, rows_seen: int, ids_B
 def check_numerics(stage: TrainPlan) -> None:
     """Makes torch deterministic, and refuses to train when what took effect is not what the plan says."""
     torch.use_deterministic_algorithms(True)
-    found, wanted = effective_numerics(), plain(stage.numerics)
-    if found != wanted:
-        raise ArtifactError(
-            f"the process computes with {found}, the plan says {wanted}; "
-            "start it through `facsimile run`, which closes the environment"
-        )
-
-
-def effective_numerics() -> dict[str, Any]:
-    """The instruction set, threads and denormals that torch really uses."""
-    smallest = torch.tensor(2.0**-126) * 0.5
-    return {
-        "instruction_set": torch.backends.cpu.get_cpu_capability().lower(),
-        "threads": torch.get_num_threads(),
-        "denormals": "keep" if smallest.item() else "flush",
-    }
+    found, wanted = environment.effective(), plain(stage.numerics)
+    odd = [f"{name} is {found[name]}, not {value}" for name, value in wanted.items() if found[name] != str(value)]
+    if odd:
+        raise ArtifactError(f"{', '.join(odd)}: start training through `facsimile run`, which closes the environment")
 
 
 def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int) -> None:
@@ -174,6 +162,6 @@ def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         world=comm.get_world_size(),
         kernels=plain(stage.kernels),
-        numerics=effective_numerics(),
+        numerics=environment.effective(),
     )
     disk.write_whole(out.folder / OBSERVED, pretty(observed))

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.adamw import Backend, Update, adamw
+from engine.kernels.adamw import Backend, adamw
+from engine.kernels.adamw.reference import Update
 from engine.train.spec import AdamW
 
 MOMENTS = ("exp_avg", "exp_avg_sq")

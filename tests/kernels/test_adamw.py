@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from engine.kernels.adamw import Update, adamw
-from engine.kernels.adamw.reference import power
+from engine.kernels.adamw import adamw
+from engine.kernels.adamw.reference import Update, power
 
 
 def update(step: int, decay: float) -> Update:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import Manifest, content_digest
@@ -14,6 +15,7 @@ from engine.models.spec import Llama
 from engine.spec.numerics import Numerics
 from engine.spec.philox import generator
 from engine.spec.ref import Ref
+from engine.train.run import run_train
 from engine.train.spec import (
     AdamW,
     Batch,
@@ -109,3 +111,9 @@ def placement(folder: Path) -> Placement:
 def digests(folder: Path) -> dict[str, str]:
     """The content digest of every closed output of a draft."""
     return {name: output.digest for name, output in Draft(folder).outputs().items()}
+
+
+def run(root: Path, steps: int = STEPS, peak: float = 1e-2) -> dict[str, JsonValue]:
+    """Runs the toy from `pack` to `out` below a folder; gives its metrics."""
+    stage = plan(steps=steps, peak=peak)
+    return run_train(stage, inputs(root / "pack"), Draft(root / "out"), placement(root))

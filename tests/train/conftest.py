@@ -1,0 +1,71 @@
+"""The closed environment that training demands, and one DeepSpeed process that has run many toy cells."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engine.artifacts.environment import closed_environment
+from engine.spec.canonical import pretty
+from engine.spec.numerics import Numerics
+from engine.train.job import Job
+from engine.train.launch import check_ended, ranks
+from engine.train.spec import Layout, TrainPlan
+from tests.train import toy
+
+
+@pytest.fixture(scope="session")
+def closed() -> Iterator[None]:
+    """Processes that are started inherit a closed environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        base = os.environ  # noqa: TID251 (the environment of the tests, to be closed)
+        for name, value in closed_environment(Numerics(), base).items():
+            patch.setenv(name, value)
+        yield
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Finished toy runs: the draft of each by its name."""
+
+    root: Path
+
+    def digests(self, name: str) -> dict[str, str]:
+        return toy.digests(self.root / name)
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory, closed: None) -> Cells:  # noqa: ARG001 (an effect)
+    """All cells at world size 1, run one after another by one rank."""
+    root = tmp_path_factory.mktemp("cells")
+    toy.write_rows(root / "pack")
+    straight, resumed = toy.plan(), {step: toy.plan(start=f"straight@step-{step}") for step in (2, 4)}
+    run_jobs(
+        root,
+        {
+            "straight": (straight, ""),
+            "again": (straight, ""),
+            "zero1": (toy.plan(Layout(zero=1)), ""),
+            "zero2": (toy.plan(Layout(zero=2)), ""),
+            **{f"resumed{step}": (plan, f"straight/step-{step}") for step, plan in resumed.items()},
+            "zero2-resumed": (toy.plan(Layout(zero=2), start="straight@step-4"), "straight/step-4"),
+        },
+    )
+    return Cells(root)
+
+
+def run_jobs(root: Path, runs: dict[str, tuple[TrainPlan, str]]) -> None:
+    """Runs plans in one set of ranks; each has a name and the folder of the checkpoint that it starts from."""
+    paths = []
+    for name, (plan, checkpoint) in runs.items():
+        out = root / name
+        out.mkdir()
+        start = str(root / checkpoint) if checkpoint else ""
+        job = Job(stage=plan, rows=str(root / "pack" / "rows"), checkpoint=start, written=False, out=str(out))
+        paths.append(root / f"{name}.json")
+        paths[-1].write_text(pretty(job))
+    world = plan.layout.world
+    with ranks(tuple(paths), world, root / "worker.log", root) as process:
+        check_ended(process, root / "none", root / "worker.log")
