@@ -26,13 +26,14 @@ OUTSIDE = frozenset(
         "cli",  # prints
         "compile",  # its result is the lowered stage itself
         "report",  # reads what is finished
+        "data.sources.fetch.resolve",  # brings the bytes of a sha256, and checks it
         "artifacts.lineage",  # reads manifests only
         "artifacts.observation",  # written outside the artifact
         "artifacts.placement",  # where and how, never what
         "artifacts.progress",  # hands on the items it is given
     }
 )
-"""Modules and rooms that cannot change a bit of an output, or that would tie every stage to every room."""
+"""Rooms, modules and functions that cannot change a bit of an output, or that would tie every stage to every room."""
 
 KERNEL_SOURCES = frozenset({".c", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".triton"})
 
@@ -105,7 +106,7 @@ class CodeIndex:
             rest = names[depth:]
             if rest and rest[0] in module.statements:
                 return module, rest
-            if rest and rest[0] in module.imports:
+            if rest and module.imports.get(rest[0], own := names[: depth + 1]) != own:  # a package may import its own
                 return (*module.imports[rest[0]], *rest[1:])
             inner = self.module(names[: depth + 1]) if rest else None
             if inner is None:
@@ -137,35 +138,33 @@ class Walk:
         self.queue: list[tuple[Module, str]] = []
 
     def code(self) -> Code:
-        before = -1
-        while before != self._size():
-            before = self._size()
-            self._round()
-        definitions = dict(sorted(self._texts()))
-        return Code(digest(definitions), definitions)
-
-    def _size(self) -> int:
-        return len(self.classes) + len(self.strings) + len(self.attributes) + len(self.reached)
-
-    def _round(self) -> None:
-        self.reached.clear()
         self._go(Load(NO_ARM, self.start, makes=True))
         assert self.queue, f"there is no {'.'.join(self.start)}"
         while self.queue:
-            module, name = self.queue.pop()
-            self._read(module, name)
-            if not self.queue:
-                self._methods()
+            while self.queue:
+                self._read(*self.queue.pop())
+            self._methods()
+            self._reopen()
+        definitions = dict(sorted(self._texts()))
+        return Code(digest(definitions), definitions)
+
+    def _reopen(self) -> None:
+        """What was kept since may have added a class or a text that an arm left out earlier looks for."""
+        for (name, unit), left_out in self.reached.items():
+            module = self.index.module(name)
+            assert module is not None
+            if left_out and self._left_out(module, module.definition(unit)) != left_out:
+                self.queue.append((module, unit))
 
     def _go(self, load: Load) -> None:
         found = self.index.find(load.names)
-        if found is None or self._is_outside(found[0]):
+        if found is None or self._is_outside(*found):
             return
         module, rest = found
         if is_vocabulary(module) and load.makes and rest:
             self.classes.add((*module.name, rest[0]))
         if is_spec(module):
-            self._enqueue(module, [rest[0]] if rest and not self._is_class(module, rest[0]) else [])
+            self._enqueue(module, [] if not rest or module.is_type(rest[0]) else [rest[0]])
         else:
             self._enqueue(module, [rest[0], TOP] if rest else [*_own(module), TOP])
 
@@ -175,16 +174,13 @@ class Walk:
                 self.reached[module.name, name] = frozenset()
                 self.queue.append((module, name))
 
-    def _is_outside(self, module: Module) -> bool:
-        inner = ".".join(module.name[1:])
+    def _is_outside(self, module: Module, rest: Dotted = ()) -> bool:
+        inner = ".".join((*module.name[1:], *rest[:1]))
         is_start = module.name == self.start[:-1]
         return not is_start and any(inner == out or inner.startswith(f"{out}.") for out in OUTSIDE)
 
-    def _is_class(self, module: Module, name: str) -> bool:
-        return any(isinstance(statement, ast.ClassDef) for statement in module.statements[name])
-
     def _read(self, module: Module, name: str) -> None:
-        definition = _definition(module, name)
+        definition = module.definition(name)
         left_out = self._left_out(module, definition)
         self.reached[module.name, name] = left_out
         self.attributes.update(text for arm, text in definition.attributes if arm not in left_out)
@@ -212,8 +208,8 @@ class Walk:
         for names in sorted(self.spoken.classes):
             module = self.index.module(names[:-1])
             if module is not None and is_spec(module):
-                called = (f"{names[-1]}.{a}" for a in sorted(self.attributes) if module.method(names[-1], a))
-                self._enqueue(module, called)
+                called = self.attributes & module.methods(names[-1])
+                self._enqueue(module, (f"{names[-1]}.{name}" for name in sorted(called)))
 
     def _left_out(self, module: Module, definition: Definition) -> frozenset[int]:
         out: set[int] = set()
@@ -253,20 +249,9 @@ class Walk:
             assert module is not None
             for file in self.index.kernel_sources(module):
                 yield file.relative_to(self.index.root.parent).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
-            text = unit_text(module, _definition(module, unit), left_out)
+            text = module.text(module.definition(unit), left_out)
             if name != self.start[:-1] and text:
                 yield f"{'.'.join(name)}.{unit}", hashlib.sha256(text).hexdigest()
-
-
-def unit_text(module: Module, definition: Definition, left_out: frozenset[int]) -> bytes:
-    """The lines of a definition without the arms left out, then what its imported names stand for."""
-    arms = [definition.arms[number] for number in left_out]
-    lines = [
-        line for number, line in definition.lines if not any(arm.first_line <= number <= arm.last_line for arm in arms)
-    ]
-    used = {load.names[0] for load in definition.loads if load.arm not in left_out}
-    origins = (f"{name} is {'.'.join(module.imports[name])}" for name in sorted(used & module.imports.keys()))
-    return b"\n".join([*lines, *(origin.encode() for origin in origins)])
 
 
 def absolute(module: Module, names: Dotted) -> Dotted:
@@ -288,8 +273,3 @@ def is_vocabulary(module: Module) -> bool:
 
 def _own(module: Module) -> list[str]:
     return [name for name in module.statements if name not in (TOP, MAIN) and "." not in name]
-
-
-def _definition(module: Module, name: str) -> Definition:
-    cls, _, method = name.partition(".")
-    return (module.method(cls, method) if method else None) or module.definition(name)

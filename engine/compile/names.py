@@ -1,7 +1,7 @@
 """What statements name: a walk that notes every use of a name that is not local, arm of `match` by arm."""
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, final
@@ -21,13 +21,13 @@ class Load(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """One `case`: its lines, the arm round it, and the string patterns of the whole `match`."""
+    """One `case`, or one alternative of its pattern, whose parent is the case and which has no lines of its own."""
 
     parent: int
-    first_line: int
-    last_line: int
     pattern: ast.pattern
     strings: frozenset[str]
+    """The string patterns of the whole `match`."""
+    case: ast.match_case | None
 
 
 @final
@@ -60,10 +60,9 @@ class _Scope:
 class Reader:
     """Walks statements once, and notes what they name; a name that turns out to be local is forgotten."""
 
-    def __init__(self, file: Path, imports: Mapping[str, Dotted], lines: Sequence[bytes]) -> None:
+    def __init__(self, file: Path, imports: Mapping[str, Dotted]) -> None:
         self.file = file
         self.imports = imports  # of the whole module
-        self.lines = lines  # without comments
         self.definition = Definition()
         self.arm = NO_ARM
         self.scopes: list[_Scope] = []
@@ -223,20 +222,19 @@ class Reader:
         strings = frozenset(text for case in node.cases for text in string_patterns(case.pattern))
         outer = self.arm
         for case in node.cases:
-            self.definition.arms.append(
-                Arm(outer, self._case_line(case), last_line(case.body[-1]), case.pattern, strings)
-            )
-            self.arm = len(self.definition.arms) - 1
-            self._visit(case.pattern)
+            number = self._arm(Arm(outer, case.pattern, strings, case))
+            for alternative in case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]:
+                self._arm(Arm(number, alternative, strings, None))
+                self._visit(alternative)
+            self.arm = number
             self._visit_all((case.guard, *case.body))
             self.arm = outer
 
-    def _case_line(self, case: ast.match_case) -> int:
-        """The line of the word `case`, which has no place in the tree."""
-        lines, number = self.lines, case.pattern.lineno
-        while not lines[number - 1].lstrip().startswith(b"case"):
-            number -= 1
-        return number
+    def _arm(self, arm: Arm) -> int:
+        """What is read from here on belongs to this arm."""
+        self.definition.arms.append(arm)
+        self.arm = len(self.definition.arms) - 1
+        return self.arm
 
     def _pattern(self, node: ast.pattern) -> None:
         match node:
@@ -276,12 +274,6 @@ def string_patterns(pattern: ast.pattern) -> Iterator[str]:
 def place(file: Path, node: ast.stmt | ast.expr) -> str:
     """`file:line` for messages."""
     return f"{file}:{node.lineno}"
-
-
-def last_line(node: ast.stmt | ast.expr) -> int:
-    """The line on which a node ends; the parser always tells it."""
-    assert node.end_lineno is not None
-    return node.end_lineno
 
 
 def imported_names(statement: ast.Import | ast.ImportFrom, file: Path) -> dict[str, Dotted]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
-from engine.compile.names import Definition, Dotted, Reader, imported_names, last_line
+from engine.compile.names import Definition, Dotted, Reader, imported_names
 
 TOP = "<top>"  # what a module does when it is imported, beyond binding names
 MAIN = "<main>"  # what it does when it is run
@@ -37,6 +37,7 @@ class Module:
         self.statements: dict[str, list[ast.stmt]] = {TOP: [], MAIN: []}
         self.imports: dict[str, Dotted] = {}
         self._definitions: dict[str, Definition] = {}
+        self._methods: dict[str, frozenset[str]] = {}
         for statement in ast.parse(self.source, str(file)).body:
             self._sort(statement)
 
@@ -58,21 +59,68 @@ class Module:
         """The definition of a name that the module binds, or TOP or MAIN."""
         found = self._definitions.get(name)
         if found is None:
-            reader = Reader(self.file, self.imports, self._bare[0])
+            reader = Reader(self.file, self.imports)
             reader.read(self.statements[name])
             found = self._definitions[name] = reader.definition
             found.lines = list(self._lines(self.statements[name], found.prose))
         return found
 
-    def method(self, name: str, method: str) -> Definition | None:
-        """One function in the body of a class."""
-        key = f"{name}.{method}"
-        for statement in self.statements.get(name, ()):
-            body = statement.body if isinstance(statement, ast.ClassDef) else []
-            self.statements.setdefault(
-                key, [item for item in body if isinstance(item, ast.FunctionDef) and item.name == method]
-            )
-        return self.definition(key) if self.statements.get(key) else None
+    def methods(self, name: str) -> frozenset[str]:
+        """The functions in the body of a class; `definition` knows them as `Class.function`."""
+        if name not in self._methods:
+            bodies = (node.body for node in self.statements.get(name, ()) if isinstance(node, ast.ClassDef))
+            found = [item for body in bodies for item in body if isinstance(item, ast.FunctionDef)]
+            self._methods[name] = frozenset(item.name for item in found)
+            for item in found:
+                self.statements.setdefault(f"{name}.{item.name}", []).append(item)
+        return self._methods[name]
+
+    def is_type(self, name: str) -> bool:
+        """Whether the name is a class or an alias of types: `Annotated[...]`, `A | B`."""
+        match self.statements[name][0]:
+            case ast.ClassDef() | ast.Assign(value=ast.Subscript() | ast.BinOp(op=ast.BitOr())):
+                return True
+            case _:
+                return False
+
+    def text(self, definition: Definition, left_out: frozenset[int]) -> bytes:
+        """The lines of a definition without the arms left out, then what its imported names stand for."""
+        cut: set[int] = set()
+        heads: dict[int, bytes] = {}
+        for number, arm in enumerate(definition.arms):
+            if arm.case is not None:
+                first = self._case_line(arm.case)
+                if number in left_out:
+                    cut.update(range(first, _last_line(arm.case.body[-1]) + 1))
+                else:
+                    cut.update(range(first, max(first + 1, _first_line(arm.case.body[0]))))
+                    heads[first] = self._head(first, arm.case, _live(definition, number, left_out))
+        lines = [heads.get(n, line) for n, line in definition.lines if n in heads or n not in cut]
+        used = {load.names[0] for load in definition.loads if load.arm not in left_out}
+        origins = (f"{name} is {'.'.join(self.imports[name])}" for name in sorted(used & self.imports.keys()))
+        return b"\n".join([*lines, *(origin.encode() for origin in origins)])
+
+    def _head(self, first: int, case: ast.match_case, live: list[ast.pattern]) -> bytes:
+        """`case`, the alternatives that can match, the guard: one line however it was laid out."""
+        line, body = self._bare[0][first - 1], case.body[0]
+        head = line[: len(line) - len(line.lstrip())] + b"case " + b" | ".join(self._segment(p) for p in live)
+        if case.guard is not None:
+            head += b" if " + self._segment(case.guard)
+        return head + b":" + (line[body.col_offset :].rstrip() if body.lineno == first else b"")
+
+    def _segment(self, node: ast.pattern | ast.expr) -> bytes:
+        """The text of a node, its lines joined by spaces."""
+        lines = self._bare[0][node.lineno - 1 : _last_line(node)]
+        lines[-1] = lines[-1][: node.end_col_offset]
+        lines[0] = lines[0][node.col_offset :]
+        return b" ".join(line.strip() for line in lines)
+
+    def _case_line(self, case: ast.match_case) -> int:
+        """The line of the word `case`, which has no place in the tree."""
+        number = case.pattern.lineno
+        while not self._bare[0][number - 1].lstrip().startswith(b"case"):
+            number -= 1
+        return number
 
     @cached_property
     def _bare(self) -> tuple[list[bytes], frozenset[int]]:
@@ -91,7 +139,7 @@ class Module:
         text, inside = self._bare
         told = {line: constant for constant in prose for line in _rows(constant)}
         for statement in statements:
-            for number in range(_first_line(statement), last_line(statement) + 1):
+            for number in range(_first_line(statement), _last_line(statement) + 1):
                 line = text[number - 1]
                 if number in told:
                     line = _without(line, number, told[number])
@@ -145,8 +193,19 @@ def _first_line(statement: ast.stmt) -> int:
             return statement.lineno
 
 
+def _last_line(node: ast.stmt | ast.expr | ast.pattern) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno
+
+
+def _live(definition: Definition, case: int, left_out: frozenset[int]) -> list[ast.pattern]:
+    """The alternatives of a case that are kept."""
+    arms = enumerate(definition.arms)
+    return [arm.pattern for n, arm in arms if arm.parent == case and arm.case is None and n not in left_out]
+
+
 def _rows(constant: ast.Constant) -> range:
-    return range(constant.lineno, last_line(constant) + 1)
+    return range(constant.lineno, _last_line(constant) + 1)
 
 
 def _without(line: bytes, number: int, constant: ast.Constant) -> bytes:
