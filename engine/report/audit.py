@@ -60,7 +60,8 @@ class AuditReport:
 
     def text(self) -> str:
         """A line for each link, the licences and toolchains, and the verdict last."""
-        lines = [line for link in self.links for line in _lines(link)]
+        width = max(len(link.name) for link in self.links)
+        lines = [line for link in self.links for line in _lines(link, width)]
         lines += [f"licence {name}: {', '.join(files)}" for name, files in self.licences.items()]
         lines += [f"toolchain {name}" for name in sorted({link.toolchain for link in self.links if link.toolchain})]
         if self.fast:
@@ -80,10 +81,13 @@ class AuditReport:
         return f"{self.artifact}: {len(broken)} of {len(self.links)} links broken, the first: {broken[0].problems[0]}"
 
 
-def _lines(link: Link) -> list[str]:
+def _lines(link: Link, width: int) -> list[str]:
     state = "BROKEN" if link.problems else "ok    "
     checked = ", ".join(link.checked)
-    return [f"{state} {link.name}  {link.kind}  ({checked})", *(f"         {problem}" for problem in link.problems)]
+    return [
+        f"{state} {link.name:<{width}}  {link.kind:<10}  ({checked})",
+        *(f"         {problem}" for problem in link.problems),
+    ]
 
 
 @final
@@ -168,16 +172,14 @@ def _run_link(store: Store, stop: _Stop, fast: bool) -> Link:
         return Link(stop.run, "unknown", ("manifest",), tuple(found))
     manifest = stop.manifest
     problems: list[str] = [*_files(store.folder(stop.run), fast), *_statement(store, manifest)]
-    checked = [
-        f"{len(manifest.outputs)} outputs, sizes only" if fast else f"{len(manifest.outputs)} outputs, every byte"
-    ]
+    checked = [f"{_counted(len(manifest.outputs), 'output')}: {'sizes' if fast else 'every byte'}"]
     if not fast and not problems:  # a damaged file is not parsed
         problems += store.verify_content(stop.run)
         checked.append("content digests")
     checked.append("recipe")
     if stop.readers:
         problems += _edges(store, stop.readers, manifest)
-        checked.append(f"{len(stop.readers)} readers")
+        checked.append(f"what {_counted(len(stop.readers), 'reader')} recorded")
     toolchain, damage = _observed(store, manifest)
     checked += ["observation"] if toolchain or damage else []
     return Link(stop.run, str(manifest.stage["kind"]), tuple(checked), (*problems, *damage), toolchain=toolchain)
@@ -252,3 +254,7 @@ def _source_link(folder: Path, sources: tuple[SourceNode, ...], fast: bool) -> L
     name = ", ".join(source.name for source in sources)
     licences = tuple((source.name, source.licence) for source in sources)
     return Link(name, "source", ("is there",) if fast else ("sha256",), tuple(problems), licences)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,6 +1,6 @@
 """REPRODUCE.md, generated from what git keeps: recorded digests, verdicts, and the published numbers of each paper."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from engine.spec.errors import SpecError
 
 PUBLISHED = "published.yaml"
 DIGESTS = ".digests.json"
+CLAIMS_STAGE = "claims"  # its numbers stand in the table of claims
 RETRAINED = "re-trained at published scale"
 
 _HOW = """\
@@ -92,11 +93,22 @@ def _toolchain(digest: str, chain: RecordedToolchain) -> Iterator[str]:
         (run, output, _code(known)) for run, record in _sorted(chain.runs) for output, known in _sorted(record.outputs)
     ]
     yield table(("stage", "output", "content digest"), outputs)
-    metrics = [
-        (run, name, f"{value:.6g}") for run, record in _sorted(chain.runs) for name, value in _sorted(record.metrics)
-    ]
-    if metrics:
-        yield table(("stage", "metric", "value"), metrics)
+    yield from _metrics({run: record.metrics for run, record in chain.runs.items() if run != CLAIMS_STAGE})
+
+
+def _metrics(runs: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Metrics with the same last names share a table, a row for each stage and each path above the last name."""
+    tables: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for run, metrics in _sorted(runs):
+        groups: dict[str, dict[str, float]] = {}
+        for path, value in _sorted(metrics):
+            above, _, name = path.rpartition(".")
+            groups.setdefault(above, {})[name] = value
+        for above, values in groups.items():
+            row = (run, above, *(f"{value:.6g}" for value in values.values()))
+            tables.setdefault(tuple(values), []).append(row)
+    for names, rows in tables.items():
+        yield table(("stage", "of", *names), rows)
 
 
 def _claims(rows: list[ClaimRow]) -> Iterator[str]:

@@ -96,7 +96,7 @@ def test_the_page_has_the_digests_the_results_and_the_claims(root: Path) -> None
     page = render(root)
     assert f"| rows | rows | `{RIGHT[:12]}` |" in page
     assert f"| stage1 | step-9 | `{RIGHT[:12]}` |" in page
-    assert "| stage1 | loss | 2.5 |" in page
+    assert "| stage | of | loss |\n| --- | --- | --- |\n| stage1 |  | 2.5 |" in page
     assert "### Statements of papers: 1 of 2 hold, 1 not reproduced" in page
     assert "| order: order is so | *holds* |" in page
     assert "Table 2 \\| page 3" in page
