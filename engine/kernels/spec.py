@@ -4,12 +4,18 @@ from typing import Literal
 
 from engine.spec.base import Spec
 
+AttentionBackend = Literal["reference", "sdpa"]
+NormBackend = Literal["reference"]
+RotaryBackend = Literal["reference"]
+CrossEntropyBackend = Literal["reference"]
+AdamWBackend = Literal["reference"]
+
 
 class Kernels(Spec):
     """A backend for every op of a model and its training step."""
 
-    attention: Literal["reference", "sdpa"] = "sdpa"
-    norm: Literal["reference"] = "reference"
-    rotary: Literal["reference"] = "reference"
-    cross_entropy: Literal["reference"] = "reference"
-    adamw: Literal["reference"] = "reference"
+    attention: AttentionBackend = "sdpa"
+    norm: NormBackend = "reference"
+    rotary: RotaryBackend = "reference"
+    cross_entropy: CrossEntropyBackend = "reference"
+    adamw: AdamWBackend = "reference"

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.adamw import Backend, adamw
+from engine.kernels.adamw import adamw
 from engine.kernels.adamw.reference import Update
+from engine.kernels.spec import AdamWBackend
 from engine.train.spec import AdamW
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -20,7 +21,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class AdamWOptimizer(torch.optim.Optimizer):
     """Rate, step number and clipping factor come from the loop through `prepare`; the state is the two moments."""
 
-    def __init__(self, model: nn.Module, spec: AdamW, backend: Backend) -> None:
+    def __init__(self, model: nn.Module, spec: AdamW, backend: AdamWBackend) -> None:
         matrices = [p for p in model.parameters() if p.ndim >= 2]
         vectors = [p for p in model.parameters() if p.ndim < 2]
         groups = [{"params": matrices, "decay": spec.weight_decay}, {"params": vectors, "decay": 0.0}]

@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.kernels.attention import Backend, attention
+from engine.kernels.attention import attention
+from engine.kernels.spec import AttentionBackend
 
 
 def draw(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def with_gradients(heads: int, kv_heads: int, tokens: int, backend: Backend) -> list[Tensor]:
+def with_gradients(heads: int, kv_heads: int, tokens: int, backend: AttentionBackend) -> list[Tensor]:
     q_BHTK = draw(2, heads, tokens, 8, seed=1).requires_grad_()
     k_BGTK = draw(2, kv_heads, tokens, 8, seed=2).requires_grad_()
     v_BGTK = draw(2, kv_heads, tokens, 8, seed=3).requires_grad_()

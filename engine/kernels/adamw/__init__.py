@@ -1,16 +1,17 @@
 """One AdamW update of one tensor, in place."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from torch import Tensor
 
 from engine.kernels.adamw import reference
 from engine.kernels.adamw.reference import Update
+from engine.kernels.spec import AdamWBackend
 
-Backend = Literal["reference"]
 
-
-def adamw(p: Tensor, gradient: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, by: Update, *, backend: Backend) -> None:
+def adamw(
+    p: Tensor, gradient: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, by: Update, *, backend: AdamWBackend
+) -> None:
     """Moves p and both moments by one step; all four tensors have one shape."""
     match backend:
         case "reference":

@@ -1,15 +1,14 @@
 """Cross-entropy of logits against target ids, averaged over all targets."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from torch import Tensor
 
 from engine.kernels.cross_entropy import reference
+from engine.kernels.spec import CrossEntropyBackend
 
-Backend = Literal["reference"]
 
-
-def cross_entropy(logits_BTV: Tensor, targets_BT: Tensor, *, backend: Backend) -> Tensor:
+def cross_entropy(logits_BTV: Tensor, targets_BT: Tensor, *, backend: CrossEntropyBackend) -> Tensor:
     """The mean of -log softmax(logits)[target], in nats; a scalar."""
     match backend:
         case "reference":

@@ -1,15 +1,14 @@
 """RMSNorm: x / sqrt(mean(x^2) + eps) * weight."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from torch import Tensor
 
 from engine.kernels.norm import reference
+from engine.kernels.spec import NormBackend
 
-Backend = Literal["reference"]
 
-
-def rms_norm(x_BTD: Tensor, weight_D: Tensor, eps: float, *, backend: Backend) -> Tensor:
+def rms_norm(x_BTD: Tensor, weight_D: Tensor, eps: float, *, backend: NormBackend) -> Tensor:
     """Normalises the last axis (Zhang and Sennrich 2019)."""
     match backend:
         case "reference":

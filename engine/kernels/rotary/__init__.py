@@ -1,15 +1,14 @@
 """Rotary positions: pairs of channels turn by an angle that grows with the position (Su et al. 2021, RoFormer)."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from torch import Tensor
 
 from engine.kernels.rotary import reference
+from engine.kernels.spec import RotaryBackend
 
-Backend = Literal["reference"]
 
-
-def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor, *, backend: Backend) -> Tensor:
+def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor, *, backend: RotaryBackend) -> Tensor:
     """Turns channel j against channel j + K/2 (the pairing of Hugging Face's models) by the angle of the position."""
     match backend:
         case "reference":
