@@ -2,6 +2,7 @@
 
 import ast
 import io
+import shutil
 import tokenize
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,8 +13,11 @@ import pytest
 
 import engine
 from engine.compile.code import Code, CodeIndex
+from engine.compile.lower import lower
 from engine.compile.source import MAIN, TOP, Module
+from engine.experiment import Experiment, Lowered
 from engine.spec.base import Spec
+from engine.spec.load import load
 
 ENGINE = Path(engine.__file__).parent
 
@@ -392,3 +396,72 @@ def _filled(lines: list[tuple[int, bytes]], inside: frozenset[int]) -> str:
         if line.endswith(b":") and number not in inside and len(following) - len(following.lstrip()) <= depth:
             filled.append(" " * (depth + 1) + "pass")
     return "\n".join(filled)
+
+
+ENTRY = ("engine.dispatch", "run_stage")
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Lowered]:
+    """The lowered quickstart."""
+    specs = ENGINE.parent / "specs"
+    return lower(load(specs / "quickstart" / "quickstart.yaml", Experiment, specs).value)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the engine to edit."""
+    return shutil.copytree(ENGINE, tmp_path / "engine", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def moved(stages: dict[str, Lowered], copied: Path) -> set[str]:
+    """The stages whose code digest the copy changes."""
+    old, new = CodeIndex(ENGINE), CodeIndex(copied)
+    return {name for name, stage in stages.items() if old.reach(ENTRY, stage) != new.reach(ENTRY, stage)}
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text, f"{file} has changed; choose another line to edit"
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_a_comment_in_every_engine_file_moves_nothing(stages: dict[str, Lowered], copied: Path) -> None:
+    for file in copied.rglob("*.py"):
+        file.write_text(file.read_text() + "\n# a remark\n")
+    assert moved(stages, copied) == set()
+
+
+def test_a_changed_constant_moves_the_stages_that_reach_it(stages: dict[str, Lowered], copied: Path) -> None:
+    edit(copied / "train" / "schedule.py", "PI = ", "PI = 0 + ")
+    assert moved(stages, copied) == {"stage1", "resumed"}
+    edit(copied / "data" / "readers" / "mediawiki.py", "PAGE_CHARS = ", "PAGE_CHARS = 0 + ")
+    assert moved(stages, copied) == {"corpus", "stage1", "resumed"}
+
+
+def test_a_reader_that_no_source_chooses_moves_nothing(stages: dict[str, Lowered], copied: Path) -> None:
+    file = copied / "data" / "readers" / "parquet.py"
+    file.write_text(
+        file.read_text().replace("def read_", "PAGE = 1\n\n\ndef read_").replace("return", "return  (1) and")
+    )
+    assert moved(stages, copied) == set()
+
+
+def test_a_model_family_an_objective_and_a_data_step_added_beside_move_nothing(
+    stages: dict[str, Lowered], copied: Path
+) -> None:
+    add_beside(copied, "models", "Llama", copied / "models" / "build.py")
+    add_beside(copied, "train", "NextToken", copied / "train" / "loop.py")
+    add_beside(copied, "data", "LeastChars", copied / "data" / "clean.py")
+    assert moved(stages, copied) == set()
+
+
+def add_beside(copied: Path, room: str, known: str, file: Path) -> None:
+    """A class in the room's spec.py, a module for it, and an arm before the one of a class that is there."""
+    edit(copied / room / "spec.py", f"class {known}(Spec):", f"class Beside(Spec):\n    pass\n\n\nclass {known}(Spec):")
+    (copied / room / "beside.py").write_text('"""Another method."""\n\n\ndef beside() -> None:\n    print(1)\n')
+    arm = next(line for line in file.read_text().splitlines() if line.strip().startswith(f"case {known}("))
+    depth = arm[: len(arm) - len(arm.lstrip())]
+    edit(file, arm, f"{depth}case Beside():\n{depth}    return beside()\n{arm}")
+    imports = f"from engine.{room}.spec import "
+    edit(file, imports, f"from engine.{room}.beside import beside\n{imports}Beside, ")
