@@ -13,7 +13,7 @@ from engine.train.spec import TrainPlan
 
 FP32_BYTES = 4
 LOG_LINE_BYTES = 300  # assumed: one JSON line a step with two numbers in decimal and in hex, and a digest
-FLOPS_PER_SECOND = 2e10  # assumed: one CPU core with AVX2 in fp32, all of a training step counted
+FLOPS_PER_SECOND = 5e10  # measured 6e10: one Xeon core, AVX2, fp32, 3 M parameters; less for the optimizer and the log
 
 
 class StageEstimate(Spec):
