@@ -62,7 +62,7 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> Iterator[p
         raise ArtifactError(f"{folder} holds no table (no part-*.parquet); build it again")
     for path in paths:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError) as error:
             raise ArtifactError(f"{path} is damaged ({error}); build it again") from error

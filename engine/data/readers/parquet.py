@@ -20,7 +20,7 @@ def read_parquet(stream: IO[bytes], where: str, form: ParquetTable) -> Iterator[
     with tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)
         try:
-            yield from _rows(pq.ParquetFile(copy), where, form.text)
+            yield from _rows(pq.ParquetFile(copy, pre_buffer=False), where, form.text)
         except (pa.ArrowException, OSError) as error:
             raise ArtifactError(f"{where} is no whole Parquet file ({error}); get it again") from error
 

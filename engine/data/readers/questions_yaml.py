@@ -68,4 +68,4 @@ def _scalar(node: Node, where: str) -> str:
 
 
 def _odd(node: Node, where: str, expected: str) -> ArtifactError:
-    return ArtifactError(f"{where} line {node.start_mark.line + 1}: expected {expected}, found something else; write it out in full")
+    return ArtifactError(f"{where} line {node.start_mark.line + 1}: expected {expected}; write it out in full")

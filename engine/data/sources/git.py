@@ -25,16 +25,17 @@ def copy(source: GitSource, placement: Placement, part: IO[bytes]) -> Origin:
 
 
 def _fetch(source: GitSource, repository: str, folder: Path) -> None:
-    _run(source, "init", "--quiet", "--bare", str(folder))
+    where = f"--git-dir={folder}"  # said aloud, since a GIT_DIR of the caller would win otherwise
+    _run(source, where, "init", "--quiet", "--bare")
     try:
-        _run(source, "-C", str(folder), "fetch", "--quiet", "--depth=1", "--no-tags", "--", repository, source.commit)
+        _run(source, where, "fetch", "--quiet", "--depth=1", "--no-tags", "--", repository, source.commit)
     except ArtifactError:  # some servers give out only branches and tags
-        _run(source, "-C", str(folder), "fetch", "--quiet", "--", repository, "+refs/*:refs/*")
+        _run(source, where, "fetch", "--quiet", "--", repository, "+refs/*:refs/*")
 
 
 def _blob(source: GitSource, folder: Path, part: IO[bytes]) -> str:
     name = f"{source.commit}:{source.path}"
-    command = [*_GIT, "-C", str(folder), "cat-file", "blob", name]
+    command = [*_GIT, f"--git-dir={folder}", "cat-file", "blob", name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         sha256 = receive(chunks_of(process.stdout), part)
