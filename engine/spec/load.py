@@ -52,7 +52,7 @@ def load(path: Path, model: type[M], base_folder: Path) -> Loaded[M]:
     if foreign := _foreign_format(root):
         raise SpecError(*foreign)
     shape = Record(model)
-    expansion = expand(root)
+    expansion = expand(root, shape)
     root, unmatched = match(expansion, shape)
     value, invalid = _validated(root, model)
     problems += [*_misnamed(root, path), *expansion.problems]

@@ -1,11 +1,11 @@
 """References meet the matrix: `rows@rows` in the cell seed=1 means `rows[seed=1]@rows`; `rows[*]@rows` is all cells."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from engine.spec.errors import Problem
 from engine.spec.matrix import STAGES, Axes, Expansion
 from engine.spec.nearest import nearest
-from engine.spec.ref import Ref, RefParts
+from engine.spec.ref import Ref, RefParts, is_ref
 from engine.spec.shape import Shape, leaves
 from engine.spec.tree import Node, dotted, put
 from engine.spec.yaml import scalar, spell
@@ -24,21 +24,33 @@ def match(expansion: Expansion, shape: Shape) -> tuple[Node, list[Problem]]:
         return expansion.root, []
     single: dict[str, Axes] = {"": {}}
     cells = dict.fromkeys(stages.value, single) | expansion.cells
-    own = {f"{stage}[{cell}]": axes for stage, of in expansion.cells.items() for cell, axes in of.items()}
-    tree, problems = expansion.root, []
+    own = {f"{stage}[{cell}]": (stage, axes) for stage, of in expansion.cells.items() for cell, axes in of.items()}
+    tree, problems, unused = expansion.root, [], _choosers(expansion)
     for trail, node, leaf in leaves(tree, shape):
-        if leaf.annotation is not Ref or not isinstance(node.value, str):
+        if leaf.annotation is not Ref or not isinstance(node.value, str) or not is_ref(node.value):
             continue
-        here = own.get(str(trail[1]), {}) if trail[0] == STAGES else {}
+        parts = Ref.parse(node.value).parts
+        reader, here = own.get(str(trail[1]), ("", {})) if trail[0] == STAGES else ("", {})
+        for axis in _axes_of(parts, cells, here):
+            unused.pop((reader, axis), None)
         try:
-            text = _matched(Ref.parse(node.value).parts, here, cells)
+            text = _matched(parts, here, cells)
         except _NoCellError as error:
             problems.append(Problem(str(error), dotted(trail), *node.spot))
-        except ValueError:  # not a reference at all: the validation says so
-            continue
         else:
             tree = tree if text == node.value else put(tree, trail, node.with_value(text))
-    return tree, problems
+    return tree, [*problems, *unused.values()]
+
+
+def _choosers(expansion: Expansion) -> dict[tuple[str, str], Problem]:
+    """The axes that must choose a cell of another stage; nothing can be said of those of a faulty matrix."""
+    return {(stage, axis): fault for (stage, axis), fault in expansion.choosers.items() if expansion.cells[stage]}
+
+
+def _axes_of(parts: RefParts, cells: Mapping[str, Mapping[str, Axes]], here: Axes) -> Iterable[str]:
+    """The axes on which a reference is matched: all of the reader's where the stage is missing or its matrix faulty."""
+    known = cells.get(parts.stage)
+    return () if parts.cell else next(iter(known.values())) if known else here
 
 
 def _matched(parts: RefParts, here: Axes, cells: Mapping[str, Mapping[str, Axes]]) -> str:
@@ -60,7 +72,7 @@ def _matched(parts: RefParts, here: Axes, cells: Mapping[str, Mapping[str, Axes]
     if wanted not in known:
         near = nearest(wanted, known) if cell else ""
         hint = f" (did you mean [{near}]?)" if near else ""
-        raise _NoCellError(f"{stage} has no cell [{wanted}]{hint}; {_allowed(stage, output, known)}")
+        raise _NoCellError(f"{stage} has no cell [{cell or wanted}]{hint}; {_allowed(stage, output, known)}")
     return f"{stage}[{wanted}]@{output}"
 
 

@@ -43,13 +43,15 @@ class _Place:
 
 
 def explained(error: ValidationError, root: Node, shape: Shape) -> Iterator[Problem]:
-    """Each error once: no missing field whose misspelt key is told, no list that only its faulty items shorten."""
+    """Each error once: no missing field whose misspelt key is told, only the kind of a mapping of a wrong kind."""
     found = [(_place(item["loc"], root, shape), item) for item in error.errors(include_url=False)]
     unknown = [place for place, item in found if item["type"] == "extra_forbidden"]
     misspelt = {(*place.trail[:-1], nearest(str(place.trail[-1]), _allowed(place))) for place in unknown}
+    strangers = {place.trail[:-1] for place, _ in found if place.trail[-1:] == ("kind",) and not place.missing}
     for place, item in found:
         sentence = _sentence(place, item)
-        if sentence and not (place.missing and place.trail in misspelt):
+        told = place.missing and place.trail in misspelt
+        if sentence and not told and (place.trail[:-1] not in strangers or place.trail[-1] == "kind"):
             yield _problem(place, item, sentence)
 
 
@@ -136,7 +138,7 @@ def _sentence(place: _Place, item: ErrorDetails) -> str:
             near = _hint(value, [text for text in literals(place.shape) if isinstance(text, str)])
             return f"expected {expected(place.shape)}, found {found}{near}"
         case kind if kind in _BOUNDS:
-            return f"must be {_BOUNDS[kind]} {next(iter(context.values()))}, found {found}"
+            return f"must be {_BOUNDS[kind]} {_bound(context)}, found {found}"
         case "too_short" | "too_long" as kind:
             return _wrong_length(kind, len(_children(value)), context)
         case "string_pattern_mismatch":
@@ -147,6 +149,11 @@ def _sentence(place: _Place, item: ErrorDetails) -> str:
             return f"expected {expected(place.shape) or item['msg']}, found {found}{_mend(value, place.shape)}"
         case _:
             return f"{item['msg']}, found {found}"
+
+
+def _bound(context: dict[str, Any]) -> int | float:
+    bound: int | float = next(iter(context.values()))
+    return int(bound) if bound == int(bound) else bound
 
 
 def _wrong_tag(choice: Choice, node: Node) -> str:

@@ -36,9 +36,14 @@ class Ref(str):
     @classmethod
     def parse(cls, text: str) -> "Ref":
         """The reference that a text spells; ValueError says what a reference looks like."""
-        if _REF.fullmatch(text) is None:
+        if not is_ref(text):
             raise ValueError(f"{text!r} is not a reference; write stage@output, for instance corpus@documents")
         return cls(text)
+
+
+def is_ref(text: str) -> bool:
+    """Whether a text is spelt as a reference."""
+    return _REF.fullmatch(text) is not None
 
 
 class RefParts(NamedTuple):

@@ -17,7 +17,7 @@ PART = ".part"
 _EXTENDS = {
     "type": "string",
     "pattern": r"^[^/\\][^\\]*$",
-    "description": "One parent, relative to this file. Mappings merge; lists, scalars and mappings of another kind replace.",
+    "description": "One parent, relative to this file. Mappings merge; lists, scalars and other kinds replace.",
 }
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 _MATRIX = {
@@ -61,6 +61,8 @@ def _part(schema: Any) -> Any:
         case {"oneOf": list(members), **rest}:
             kept = {key: value for key, value in rest.items() if key != "discriminator"}
             return kept | {"anyOf": [_part(member) for member in members]}
+        case {"type": "array"}:  # a list replaces that of the base, so it is whole
+            return schema
         case dict():
             dropped = ("required", "minProperties") if schema.get("type") == "object" else ()
             return {key: _part(value) for key, value in schema.items() if key not in dropped}

@@ -1,5 +1,6 @@
 """A YAML file as a tree of plain values that know where they stand and what they overrode."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias, final
@@ -120,8 +121,8 @@ def describe(value: object) -> str:
         case float():
             return f"the number {value!r}"
         case str():
-            return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
+            return f"the text {json.dumps(value if len(value) <= 60 else value[:57] + '...', ensure_ascii=False)}"
         case Mapping():
-            return "a mapping"
+            return "a mapping" if value else "an empty mapping"
         case _:
-            return "a list"
+            return "a list" if value else "an empty list"

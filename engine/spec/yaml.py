@@ -236,7 +236,8 @@ class _Builder:
             name = key.value if isinstance(key.value, str) else ""
             child = self._node(next(events), events, (*trail, name), key.spot)
             if not isinstance(key.value, str):
-                self._note(f"a key is text, found {describe(key.value)}; put it in quotes", key.spot, trail)
+                mend = "" if isinstance(key.value, dict | list) else "; put it in quotes"
+                self._note(f"a key is text, found {describe(key.value)}{mend}", key.spot, trail)
             elif name in entries:
                 first = entries[name].key
                 self._note(f"is already set in line {first.line}; a key stands once", key.spot, (*trail, name))
