@@ -62,6 +62,7 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> Iterator[p
         raise ArtifactError(f"{folder} holds no table (no part-*.parquet); build it again")
     for path in paths:
         try:
+            # pre_buffer, the default of pyarrow 26, would hold the whole file until its last batch
             with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError) as error:

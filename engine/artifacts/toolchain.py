@@ -14,6 +14,7 @@ from engine.spec.numerics import Numerics
 from engine.spec.units import Sha256
 
 FORMAT = "1"
+CPU_FACTS = Path("/proc/cpuinfo")
 _ABSENT = "absent"
 
 
@@ -81,7 +82,7 @@ def _found(pattern: str, text: str, lead: str) -> str:
 def _cpu() -> str:
     """The maker and architecture; for other makers than Intel also the width that MKL may take of its own accord."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = CPU_FACTS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.machine()
     maker = _found(r"vendor_id\s*:\s*(\S+)", text, "") or "unknown"
