@@ -8,7 +8,7 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
 from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
-from engine.evaluate.spec import Claims, PerplexityPlan
+from engine.evaluate.spec import ClaimsPlan, PerplexityPlan
 from engine.experiment import Lowered
 from engine.train.spec import TrainPlan
 
@@ -48,7 +48,7 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.evaluate.run import run_perplexity
 
             return run_perplexity(stage, inputs, out, placement)
-        case Claims():
+        case ClaimsPlan():
             from engine.evaluate.run import run_claims
 
             return run_claims(stage, inputs, out, placement)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer
-from engine.evaluate.spec import Claim, Claims, Perplexity, PerplexityPlan
+from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.spec.base import Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name
@@ -18,7 +18,7 @@ Stage = Annotated[
 ]
 """What an author writes."""
 
-Lowered = Ingest | Clean | Dedup | Split | Tokenizer | PackPlan | TrainPlan | PerplexityPlan | Claims
+Lowered = Ingest | Clean | Dedup | Split | Tokenizer | PackPlan | TrainPlan | PerplexityPlan | ClaimsPlan
 """What runs: every default and every derived number written out."""
 
 

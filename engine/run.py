@@ -55,7 +55,6 @@ def run_one(
     """Builds one run, or keeps the whole artifact of the same recipe that is already there."""
     run = f"{plan.name}/{planned.name}"
     if store.whole(run, planned.recipe):
-        say(f"{run}: kept, recipe {planned.recipe[:12]}")
         manifest = store.manifest(run)
         assert manifest is not None
         return Outcome(run, "kept", manifest)
@@ -70,7 +69,6 @@ def run_one(
         observed = read_observed(draft)
         store.commit(draft, manifest)
     observe(store.observation(run), run, manifest, toolchain_of(planned.stage), watch, placement.root, argv, observed)
-    say(f"{run}: built, content {manifest.content[:12]}")
     return Outcome(run, "built", manifest)
 
 

@@ -22,8 +22,11 @@ def answer(args: argparse.Namespace) -> Answer:
         text = render(here.root)
         current = page.is_file() and page.read_text() == text
         if args.check:
-            return Answer("REPRODUCE.md is current" if current else "REPRODUCE.md is not current; run: facsimile claims --write",
-                          {"current": current}, current)
+            return Answer(
+                "REPRODUCE.md is current" if current else "REPRODUCE.md is not current; run: facsimile claims --write",
+                {"current": current},
+                current,
+            )
         page.write_text(text)
         return Answer("REPRODUCE.md was current" if current else "wrote REPRODUCE.md", {"written": not current})
     rows = collect(here.root, args.paper)

@@ -8,7 +8,9 @@ from engine.cli.project import project
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a generated file is not current")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when a generated file is not current"
+    )
 
 
 def answer(args: argparse.Namespace) -> Answer:
@@ -19,7 +21,9 @@ def answer(args: argparse.Namespace) -> Answer:
     names = [str(path.relative_to(here.root)) for path in (*stale, *orphans)]
     data = {"checked": len(files), "stale" if args.check else "written": names}
     if args.check:
-        text = "".join(f"not current: {name}\n" for name in names) + ("run: facsimile compile" if names else "all current")
+        text = "".join(f"not current: {name}\n" for name in names) + (
+            "run: facsimile compile" if names else "all current"
+        )
         return Answer(text, data, passed=not names)
     for path in stale:
         _write(path, files[path])

@@ -29,7 +29,9 @@ def answer(args: argparse.Namespace) -> Answer:
     costs = {p.run: _cost(p, b, here) for p in predictions if p.status in ("will rebuild", "new")}
     data = {
         "changed": changed,
-        "runs": [{"run": p.run, "status": p.status, "reasons": list(p.reasons), **costs.get(p.run, {})} for p in predictions],
+        "runs": [
+            {"run": p.run, "status": p.status, "reasons": list(p.reasons), **costs.get(p.run, {})} for p in predictions
+        ],
         "metrics": metrics,
     }
     return Answer(_text(a, b, changed, predictions, costs, metrics), data)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from engine.artifacts.read import read_tensors
 from engine.artifacts.store import Store
 from engine.cli.answer import Answer
 from engine.cli.names import artifact_named
@@ -32,7 +33,7 @@ def answer(args: argparse.Namespace) -> Answer:
     checkpoint = open_one(found.plan, found.run.name, found.output, store)
     tokenizer_run, _, output = tokenizer_of(found.plan.runs[stage.rows.partition("@")[0]].stage).partition("@")
     tokenizer = open_one(found.plan, tokenizer_run, output, store)
-    export_hf(checkpoint.folder, stage.model, tokenizer.folder, args.folder)
+    export_hf(read_tensors(checkpoint.folder, "model"), stage.model, tokenizer.folder, args.folder)
     return Answer(f"wrote {args.folder}", {"folder": str(args.folder), "checkpoint": checkpoint.digest})
 
 

@@ -36,7 +36,9 @@ def answer(args: argparse.Namespace) -> Answer:
     said = [_start(root, "git", "init", "--quiet"), _start(root, "dvc", "init", "--quiet")]
     if not said[1]:
         _start(root, "dvc", "config", "core.analytics", "false")
-    written = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and not hidden(path, root))
+    written = sorted(
+        str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and not hidden(path, root)
+    )
     text = "\n".join([f"made {args.folder}", *(f"  {name}" for name in written), *filter(None, said)])
     return Answer(f"{text}\nnext: cd {args.folder} && dvc repro", {"folder": str(root), "files": written})
 

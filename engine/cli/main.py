@@ -78,7 +78,9 @@ def _run_verb(name: str, words: list[str], as_json: bool) -> int:
         return 130
     except Exception:
         traceback.print_exc()
-        print("\nThis is a fault of the engine, not of your spec; please report it with the text above.", file=sys.stderr)
+        print(
+            "\nThis is a fault of the engine, not of your spec; please report it with the text above.", file=sys.stderr
+        )
         return OUR_FAULT
     return FINE if answer.passed else FAILED
 
@@ -86,7 +88,9 @@ def _run_verb(name: str, words: list[str], as_json: bool) -> int:
 def _say(error: SpecError | ArtifactError, as_json: bool) -> int:
     problems = error.problems if isinstance(error, SpecError) else (Problem(str(error)),)
     if as_json:
-        rows = [{"message": p.message, "path": p.path, "file": p.file, "line": p.line, "column": p.column} for p in problems]
+        rows = [
+            {"message": p.message, "path": p.path, "file": p.file, "line": p.line, "column": p.column} for p in problems
+        ]
         print(json.dumps({"error": type(error).__name__, "problems": rows}, indent=1, ensure_ascii=False))
     else:
         count = f"{len(problems)} problems:\n" if len(problems) > 1 else ""

@@ -12,7 +12,7 @@ from engine.artifacts.placement import Placement
 from engine.compile.code import CodeIndex
 from engine.compile.dvc import dvc_yaml
 from engine.compile.plan import Plan, compile_spec, golden_text
-from engine.spec.errors import SpecError
+from engine.spec.errors import Problem, SpecError
 from engine.spec.nearest import did_you_mean
 
 _EXPERIMENT = re.compile(r"^experiment\s*:", re.MULTILINE)
@@ -51,7 +51,9 @@ class Project:
         if found:
             raise SpecError(f"{experiment!r} stands in {', '.join(map(str, found))}; experiment names are unique")
         names = ", ".join(known) or "none"
-        raise SpecError(f"no experiment {experiment!r} in {self.specs}; there are {names}{did_you_mean(experiment, known)}")
+        raise SpecError(
+            f"no experiment {experiment!r} in {self.specs}; there are {names}{did_you_mean(experiment, known)}"
+        )
 
     def plan(self, experiment: str) -> Plan:
         """The freshly compiled plan of an experiment."""
@@ -59,7 +61,8 @@ class Project:
 
     def plans(self) -> list[Plan]:
         """The plans of all specs; problems of all of them are reported together."""
-        plans, problems = [], []
+        plans: list[Plan] = []
+        problems: list[Problem] = []
         for path in self.spec_files():
             try:
                 plans.append(compile_spec(path, self.specs, self.code))

@@ -70,7 +70,9 @@ def of_document(found: Artifact, stage: TrainPlan, document: str, place: Placeme
         "steps": [{"step": step, "row": row} for step, row in seen],
         "first_checkpoint": f"{found.name}@step-{kept[0]}" if kept else None,
     }
-    lines = [f"document {document}: in {len(positions)} rows of the training order, {len(seen)} of them read by {found.name}"]
+    lines = [
+        f"document {document}: in {len(positions)} rows of the training order, {len(seen)} of them read by {found.name}"
+    ]
     lines += [f"  step {step} row {row}" for step, row in seen]
     if kept:
         lines.append(f"first checkpoint that has seen it: {data['first_checkpoint']}")

@@ -28,7 +28,9 @@ def answer(args: argparse.Namespace) -> Answer:
     plans = [here.plan(args.experiment)] if args.experiment else _recorded_plans(here)
     answers = [_verify(here, plan, args) for plan in plans]
     return Answer(
-        "\n\n".join(one.text for one in answers), [row for one in answers for row in one.data], all(a.passed for a in answers)
+        "\n\n".join(one.text for one in answers),
+        [row for one in answers for row in one.data],
+        all(a.passed for a in answers),
     )
 
 
@@ -60,7 +62,9 @@ def rebuild(here: Project, plan: Plan, scratch: Path, last: str | None) -> None:
     for stage in needed(plan, last):
         words = ["run", plan.name, stage, "--recipe", plan.recipe(stage), "--artifacts", str(scratch)]
         command = [sys.executable, "-P", "-m", "engine", *words, "--project", str(here.root)]
-        if subprocess.run(command, cwd=here.root, env=dict(os.environ), stdout=subprocess.DEVNULL, check=False).returncode:
+        if subprocess.run(
+            command, cwd=here.root, env=dict(os.environ), stdout=subprocess.DEVNULL, check=False
+        ).returncode:
             raise ArtifactError(f"{plan.name}/{stage} could not be rebuilt; its messages stand above")
 
 
@@ -106,5 +110,6 @@ def compare_built(plan: Plan, artifacts: Path, last: str | None) -> Answer:
         }
         for row in rows
     ]
-    return Answer(f"{table(('stage', 'artifact', 'digest', 'compared with the record'), lines)}\n{summary}", data, passed)
-
+    return Answer(
+        f"{table(('stage', 'artifact', 'digest', 'compared with the record'), lines)}\n{summary}", data, passed
+    )

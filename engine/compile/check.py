@@ -7,7 +7,7 @@ from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, one
 from engine.compile.resolve import Runs, reference_problems, settled
 from engine.data.spec import Clean, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
-from engine.evaluate.spec import Claims, Perplexity
+from engine.evaluate.spec import ClaimsPlan, Perplexity
 from engine.experiment import Experiment, Stage
 from engine.spec.errors import Problem
 from engine.spec.ref import Ref
@@ -21,7 +21,9 @@ def problems(experiment: Experiment) -> list[Problem]:
     above: dict[str, Stage] = {}
     for run, stage in experiment.stages.items():
         if run == CLAIMS:
-            found.append(Problem(f"{CLAIMS!r} is the stage that checks the claims; choose another name", f"stages.{run}"))
+            found.append(
+                Problem(f"{CLAIMS!r} is the stage that checks the claims; choose another name", f"stages.{run}")
+            )
         broken = list(reference_problems(run, stage, above))
         found += broken or [Problem(text, f"stages.{run}.{path}") for path, text in stage_problems(stage, above)]
         above[run] = rewrite(stage, lambda ref: settled(ref, above))
@@ -36,7 +38,7 @@ def claim_problems(experiment: Experiment) -> Iterator[Problem]:
             yield Problem(f"the id {claim.id!r} stands twice; every claim needs its own", f"claims.{index}.id")
         seen.add(claim.id)
     if experiment.claims:
-        stage = Claims(kind="claims", claims=experiment.claims)
+        stage = ClaimsPlan(kind="claims", claims=experiment.claims, tokenizer_kinds=())
         for problem in reference_problems(CLAIMS, stage, experiment.stages):
             yield Problem(problem.message, problem.path.removeprefix(f"stages.{CLAIMS}."))
 
@@ -52,6 +54,11 @@ def stage_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             trained, tokenizer = one(stage.checkpoint, above), one(stage.tokenizer, above)
             if isinstance(trained, Train) and isinstance(tokenizer, Tokenizer):
                 yield from _vocabulary(trained.model.vocabulary, tokenizer, "tokenizer")
+            if isinstance(trained, Train) and stage.window_tokens > trained.model.context:
+                yield (
+                    "window_tokens",
+                    f"windows of {stage.window_tokens} tokens do not fit a context of {trained.model.context}",
+                )
         case Split() | Clean() | Dedup() | Tokenizer() | Pack():
             return
         case _:
@@ -76,7 +83,9 @@ def _train(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
         )
     else:
         config = deepspeed_config(stage, batch.rows // batch.micro_rows)
-        yield from (("layout", f"DeepSpeed would refuse the compiled configuration: {text}") for text in check_config(config))
+        yield from (
+            ("layout", f"DeepSpeed would refuse the compiled configuration: {text}") for text in check_config(config)
+        )
     if stage.model.width % stage.model.heads:
         yield "model.heads", f"width {stage.model.width} is no multiple of {stage.model.heads} heads"
     elif stage.model.width // stage.model.heads % 2:

@@ -65,5 +65,11 @@ def _stage(plan: Plan, stage: str, root: Path, up: str) -> list[str]:
     if curves:
         lines.append("    plots:")
     for curve in curves:
-        lines += [f"    - {curve}:", "        cache: false", "        persist: true", "        x: step", "        y: loss"]
+        lines += [
+            f"    - {curve}:",
+            "        cache: false",
+            "        persist: true",
+            "        x: step",
+            "        y: loss",
+        ]
     return lines

@@ -6,11 +6,11 @@ from typing import assert_never
 from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.compile.resolve import Runs, named_runs, settled
-from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer
-from engine.evaluate.spec import Claims, Perplexity, PerplexityPlan
+from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
+from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
 from engine.spec.ref import Ref
-from engine.spec.refs import rewrite
+from engine.spec.refs import references, rewrite
 from engine.train.spec import Train, TrainPlan
 
 CLAIMS = "claims"
@@ -22,8 +22,8 @@ def lower(experiment: Experiment) -> dict[str, Lowered]:
     for run, stage in experiment.stages.items():
         runs[run] = lower_stage(rewrite(stage, lambda ref: settled(ref, runs)), runs, experiment)
     if experiment.claims:
-        claims = Claims(kind="claims", claims=experiment.claims)
-        runs[CLAIMS] = rewrite(claims, lambda ref: settled(ref, runs))
+        claims = rewrite(Claims(kind="claims", claims=experiment.claims), lambda ref: settled(ref, runs))
+        runs[CLAIMS] = ClaimsPlan(**claims.__dict__, tokenizer_kinds=tokenizer_kinds(claims, runs))
     return runs
 
 
@@ -35,14 +35,17 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
         case Pack():
             tokenizer = one(stage.tokenizer, runs)
             assert isinstance(tokenizer, Tokenizer)
-            return PackPlan(**_fields(stage), vocabulary=tokenizer.method.vocabulary)
+            method = tokenizer.method
+            return PackPlan(**stage.__dict__, vocabulary=method.vocabulary, tokenizer_kind=method.kind)
         case Train():
             return lower_train(stage, runs, experiment)
         case Perplexity():
-            trained = one(stage.checkpoint, runs)
+            trained, tokenizer = one(stage.checkpoint, runs), one(stage.tokenizer, runs)
             assert isinstance(trained, Train)
+            assert isinstance(tokenizer, Tokenizer)
             return PerplexityPlan(
-                **_fields(stage),
+                **stage.__dict__,
+                tokenizer_kind=tokenizer.method.kind,
                 determinism=experiment.determinism,
                 numerics=experiment.numerics,
                 model=trained.model,
@@ -57,7 +60,7 @@ def lower_train(stage: Train, runs: Mapping[str, Lowered], experiment: Experimen
     assert isinstance(rows, Pack)
     micro_batches = stage.batch.rows // stage.batch.micro_rows
     return TrainPlan(
-        **_fields(stage),
+        **stage.__dict__,
         determinism=experiment.determinism,
         numerics=experiment.numerics,
         row_tokens=rows.row_tokens,
@@ -73,5 +76,7 @@ def one(ref: Ref, runs: Runs) -> Stage | Lowered:
     return runs[named_runs(ref.parts, runs)[0]]
 
 
-def _fields(stage: Pack | Train | Perplexity) -> dict[str, object]:
-    return {name: stage.__dict__[name] for name in type(stage).model_fields}
+def tokenizer_kinds(claims: Claims, runs: Runs) -> tuple[TokenizerKind, ...]:
+    """The kinds of the tokenizers that checks read, each once."""
+    read = (one(ref, runs) for _, ref in references(claims))
+    return tuple(sorted({stage.method.kind for stage in read if isinstance(stage, Tokenizer)}))

@@ -65,7 +65,9 @@ class Plan:
         found = tuple(run for run in self.runs.values() if stage_of(run.name) == stage)
         if not found:
             known = self.stages()
-            raise SpecError(f"{self.name} has no stage {stage!r}; it has {', '.join(known)}{did_you_mean(stage, known)}")
+            raise SpecError(
+                f"{self.name} has no stage {stage!r}; it has {', '.join(known)}{did_you_mean(stage, known)}"
+            )
         return found
 
     def stages(self) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ def planned_inputs(stage: Lowered, stages: Mapping[str, Lowered]) -> tuple[Plann
 
 def golden(plan: Plan) -> dict[str, JsonValue]:
     """The plan as the JSON data that git keeps beside the spec."""
-    head = {"format": 1, "experiment": plan.name, "paper": plan.experiment.paper}
+    head: dict[str, JsonValue] = {"format": 1, "experiment": plan.name, "paper": plan.experiment.paper}
     return {**head, "runs": {name: _golden_run(run) for name, run in plan.runs.items()}}
 
 

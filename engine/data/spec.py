@@ -217,6 +217,7 @@ class HuggingFaceTokenizer(Spec):
     """The token that ends a document, for instance `</s>`."""
 
 
+TokenizerKind = Literal["sentencepiece_bpe", "huggingface"]
 TokenizerMethod = Annotated[SentencePieceBpe | HuggingFaceTokenizer, Field(discriminator="kind")]
 
 
@@ -264,3 +265,4 @@ class PackPlan(Pack):
     """A lowered `pack`."""
 
     vocabulary: Count
+    tokenizer_kind: TokenizerKind

@@ -1,17 +1,17 @@
 """The tokenizer of an artifact, whichever library it came from."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
+from engine.data.spec import TokenizerKind
 from engine.data.tokenizers import huggingface, sentencepiece_bpe
 from engine.data.tokenizers.reversible import Irreversible, Tokenizer
 from engine.spec.base import Spec
 from engine.spec.errors import ArtifactError
-from engine.spec.units import Count, Index
+from engine.spec.units import Count, Index, InnerPath
 
-__all__ = ["INFO", "Irreversible", "Tokenizer", "TokenizerInfo", "load_tokenizer"]
+__all__ = ["INFO", "Irreversible", "Tokenizer", "TokenizerInfo", "load_tokenizer", "read_info"]
 
 INFO = "tokenizer_info.json"
 
@@ -19,18 +19,23 @@ INFO = "tokenizer_info.json"
 class TokenizerInfo(Spec):
     """What lies beside the library's own file."""
 
-    kind: Literal["sentencepiece_bpe", "huggingface"]
-    file: Literal["tokenizer.model", "tokenizer.json"]
+    kind: TokenizerKind
+    file: InnerPath
     vocabulary: Count
     end_id: Index
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer in the folder of an output `model`; ArtifactError when it cannot be read."""
+def read_info(folder: Path) -> TokenizerInfo:
+    """What the folder of an output `model` says of its tokenizer; ArtifactError when it cannot be read."""
     try:
-        info = TokenizerInfo.model_validate_json((folder / INFO).read_bytes())
+        return TokenizerInfo.model_validate_json((folder / INFO).read_bytes())
     except (OSError, ValidationError) as error:
         raise ArtifactError(f"{folder / INFO} cannot be read ({error}); build the tokenizer again") from error
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in the folder of an output `model`; ArtifactError when it cannot be read."""
+    info = read_info(folder)
     match info.kind:
         case "sentencepiece_bpe":
             tokenizer = sentencepiece_bpe.load(folder / info.file)

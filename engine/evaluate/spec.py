@@ -4,8 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.data.spec import TokenizerKind
 from engine.kernels.spec import Kernels
-from engine.models.spec import Llama
+from engine.models.spec import Model
 from engine.spec.base import Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name, Ref
@@ -42,7 +43,8 @@ class PerplexityPlan(Perplexity):
 
     determinism: Literal["repeat"]
     numerics: Numerics
-    model: Llama
+    model: Model
+    tokenizer_kind: TokenizerKind
 
 
 class Metric(Spec):
@@ -110,3 +112,9 @@ class Claims(Spec):
 
     def outputs(self) -> tuple[str, ...]:
         return ("verdicts",)
+
+
+class ClaimsPlan(Claims):
+    """Lowered claims; `tokenizer_kinds` are those of the tokenizers that the checks read."""
+
+    tokenizer_kinds: tuple[TokenizerKind, ...]

@@ -32,3 +32,7 @@ class Llama(Spec):
     tied: bool
     """Whether input and output embeddings are one matrix."""
     init: NormalInit = NormalInit()
+
+
+Model = Llama
+"""Every family; a second one makes it a union told apart by `kind`."""

@@ -1,6 +1,5 @@
 """The one base of all specs: frozen, strict, closed, and never without a value."""
 
-import math
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -33,10 +32,13 @@ class Spec(BaseModel):
 
 
 def is_neutral(field: FieldInfo, value: object) -> bool:
-    """Whether a later field still holds its declared neutral value, and so is left out of the canonical bytes."""
+    """Whether a later field still holds its declared neutral value, and so is left out of the canonical bytes.
+
+    Declared as `Field(default=0, json_schema_extra={NEUTRAL: 0})`. The neutral value means what the engine did before the
+    field was there; it may differ from the default.
+    """
     extra = field.json_schema_extra
     if not isinstance(extra, dict) or NEUTRAL not in extra:
         return False
     neutral = extra[NEUTRAL]
-    both_nan = isinstance(value, float) and isinstance(neutral, float) and math.isnan(value) and math.isnan(neutral)
-    return both_nan or (type(value) is type(neutral) and value == neutral)
+    return type(value) is type(neutral) and repr(value) == repr(neutral)  # repr tells 1 from True and 0.0 from -0.0

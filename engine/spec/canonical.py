@@ -7,10 +7,13 @@ integers by their point or exponent. The list of types is closed: anything else 
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from engine.spec.base import Spec, is_neutral
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: it has no UTF-8
 
 
 def plain(value: object) -> Any:
@@ -20,7 +23,9 @@ def plain(value: object) -> Any:
             fields = type(value).model_fields
             kept = {name: item for name, item in value.__dict__.items() if not is_neutral(fields[name], item)}
             return {fields[name].alias or name: plain(item) for name, item in kept.items()}
-        case bool() | int() | str() | None:
+        case bool() | int() | None:
+            return value
+        case str() if not _SURROGATE.search(value):
             return value
         case float() if math.isfinite(value):
             return value
@@ -30,7 +35,7 @@ def plain(value: object) -> Any:
             return {key: plain(value[key]) for key in value}
         case _:
             raise TypeError(
-                f"{type(value).__name__} {value!r:.80} has no stable bytes; keep to specs, str, int, finite float, "
+                f"{type(value).__name__} {value!r:.80} has no stable bytes; keep to specs, whole text, int, finite float, "
                 "bool, None, tuples, lists and mappings with str keys"
             )
 

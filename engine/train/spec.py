@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from engine.kernels.spec import Kernels
-from engine.models.spec import Llama
+from engine.models.spec import Model
 from engine.spec.base import Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
@@ -80,7 +80,7 @@ class Train(Spec):
 
     toolchain: ClassVar[Literal["data", "compute"]] = "compute"
     kind: Literal["train"]
-    model: Llama
+    model: Model
     rows: Ref
     objective: NextToken
     batch: Batch
