@@ -267,7 +267,6 @@ try:
         fill(draft)
 except ArtifactError as error:
     print(error)
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit or -1, -1)) if limit else None
 assert store.manifest(RUN) == old and store.whole(RUN, RECIPE)
 assert store.verify_seal(RUN) == store.verify_content(RUN) == []
 """
