@@ -34,8 +34,8 @@ class Spec(BaseModel):
 def is_neutral(field: FieldInfo, value: object) -> bool:
     """Whether a later field still holds its declared neutral value, and so is left out of the canonical bytes.
 
-    Declared as `Field(default=0, json_schema_extra={NEUTRAL: 0})`. The neutral value means what the engine did before the
-    field was there; it may differ from the default.
+    Declared as `Field(default=0, json_schema_extra={NEUTRAL: 0})`. The neutral value means what the engine did before
+    the field was there; it may differ from the default.
     """
     extra = field.json_schema_extra
     if not isinstance(extra, dict) or NEUTRAL not in extra:

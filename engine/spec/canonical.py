@@ -35,8 +35,8 @@ def plain(value: object) -> Any:
             return {key: plain(value[key]) for key in value}
         case _:
             raise TypeError(
-                f"{type(value).__name__} {value!r:.80} has no stable bytes; keep to specs, whole text, int, finite float, "
-                "bool, None, tuples, lists and mappings with str keys"
+                f"{type(value).__name__} {value!r:.80} has no stable bytes; keep to specs, whole text, int, "
+                "finite float, bool, None, tuples, lists and mappings with str keys"
             )
 
 

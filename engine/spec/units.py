@@ -21,7 +21,7 @@ def _check_sha256(text: str) -> str:
 
 def _check_inside(text: str) -> str:
     parts = text.split("/")
-    if not text or text.startswith("/") or "\\" in text or any(part in ("", ".", "..") for part in parts):
+    if re.search(r"[\\\x00-\x1f]", text) or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"{text!r} leaves its folder; write a relative path with '/' and without '.' or '..'")
     return text
 
