@@ -1,4 +1,4 @@
-"""`facsimile audit`: an artifact re-hashed with its whole lineage; exit 1 and the first broken link when anything is off."""
+"""`facsimile audit`: an artifact re-hashed with its whole lineage; exit 1 and the first broken link if one is off."""
 
 import argparse
 

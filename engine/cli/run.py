@@ -41,7 +41,7 @@ def check_recipe(plan: Plan, stage: str, recipe: str) -> None:
     if fresh != recipe:
         raise ArtifactError(
             f"{plan.name}/{stage}: dvc.yaml says recipe {recipe[:12]}, the spec and the engine as they are now "
-            f"compile to {fresh[:12]}; run: facsimile compile   (`facsimile diff HEAD:{plan.name} {plan.name}` tells why)"
+            f"compile to {fresh[:12]}; run: facsimile compile (why: facsimile diff HEAD:{plan.name} {plan.name})"
         )
 
 

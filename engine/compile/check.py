@@ -5,7 +5,7 @@ from typing import assert_never
 
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, one
-from engine.compile.resolve import Runs, reference_problems, settled
+from engine.compile.resolve import Runs, named_runs, reference_problems, settled
 from engine.data.spec import Clean, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.spec import ClaimsPlan, Perplexity
 from engine.experiment import Experiment, Stage
@@ -19,15 +19,27 @@ def problems(experiment: Experiment) -> list[Problem]:
     """Everything that is wrong between the stages of an experiment."""
     found: list[Problem] = []
     above: dict[str, Stage] = {}
+    sound: set[str] = set()  # stages whose references hold, all the way up; only they are looked at further
     for run, stage in experiment.stages.items():
         if run == CLAIMS:
             found.append(
                 Problem(f"{CLAIMS!r} is the stage that checks the claims; choose another name", f"stages.{run}")
             )
         broken = list(reference_problems(run, stage, above))
-        found += broken or [Problem(text, f"stages.{run}.{path}") for path, text in stage_problems(stage, above)]
+        found += broken
+        alone = list(own_problems(stage))
+        together: list[tuple[str, str]] = []
+        if not broken and named(stage, above) <= sound:
+            sound.add(run)
+            together = list(joint_problems(stage, above))
+        found += [Problem(text, f"stages.{run}.{path}") for path, text in (*alone, *together)]
         above[run] = rewrite(stage, lambda ref: settled(ref, above))
     return found + list(claim_problems(experiment))
+
+
+def named(stage: Stage, above: Runs) -> set[str]:
+    """The runs that a stage refers to."""
+    return {run for _, ref in references(stage) for run in named_runs(ref.parts, above)}
 
 
 def claim_problems(experiment: Experiment) -> Iterator[Problem]:
@@ -43,26 +55,41 @@ def claim_problems(experiment: Experiment) -> Iterator[Problem]:
             yield Problem(problem.message, problem.path.removeprefix(f"stages.{CLAIMS}."))
 
 
-def stage_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
-    """(path in the stage, message) of what one stage breaks, its references being sound."""
+def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
+    """(path in the stage, message) of what one stage breaks by itself."""
     match stage:
         case Ingest():
             yield from _ingest(stage)
         case Train():
-            yield from _train(stage, above)
-        case Perplexity():
-            trained, tokenizer = one(stage.checkpoint, above), one(stage.tokenizer, above)
-            if isinstance(trained, Train) and isinstance(tokenizer, Tokenizer):
-                yield from _vocabulary(trained.model.vocabulary, tokenizer, "tokenizer")
-            if isinstance(trained, Train) and stage.window_tokens > trained.model.context:
-                yield (
-                    "window_tokens",
-                    f"windows of {stage.window_tokens} tokens do not fit a context of {trained.model.context}",
-                )
-        case Split() | Clean() | Dedup() | Tokenizer() | Pack():
+            yield from _train(stage)
+        case Split() | Clean() | Dedup() | Tokenizer() | Pack() | Perplexity():
             return
         case _:
             assert_never(stage)
+
+
+def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
+    """(path in the stage, message) of what one stage breaks together with those it refers to."""
+    match stage:
+        case Train():
+            yield from _train_rows(stage, above)
+            yield from _start(stage, above)
+        case Perplexity():
+            yield from _perplexity(stage, above)
+        case Ingest() | Split() | Clean() | Dedup() | Tokenizer() | Pack():
+            return
+        case _:
+            assert_never(stage)
+
+
+def _perplexity(stage: Perplexity, above: Runs) -> Iterator[tuple[str, str]]:
+    trained, tokenizer = one(stage.checkpoint, above), one(stage.tokenizer, above)
+    assert isinstance(trained, Train)
+    assert isinstance(tokenizer, Tokenizer)
+    yield from _vocabulary(trained.model.vocabulary, tokenizer, "tokenizer")
+    context = trained.model.context
+    if stage.window_tokens > context:
+        yield "window_tokens", f"windows of {stage.window_tokens} tokens do not fit a context of {context}"
 
 
 def _ingest(stage: Ingest) -> Iterator[tuple[str, str]]:
@@ -73,7 +100,7 @@ def _ingest(stage: Ingest) -> Iterator[tuple[str, str]]:
         seen.add(source.name)
 
 
-def _train(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
+def _train(stage: Train) -> Iterator[tuple[str, str]]:
     batch, layout = stage.batch, stage.layout
     if batch.rows % (batch.micro_rows * layout.world):
         yield (
@@ -96,8 +123,6 @@ def _train(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
         yield "optimizer.lr.warmup_steps", f"the warm-up is longer than the {stage.steps} steps of the run"
     if stage.optimizer.lr.floor > stage.optimizer.lr.peak:
         yield "optimizer.lr.floor", f"the floor lies above the peak {stage.optimizer.lr.peak}"
-    yield from _train_rows(stage, above)
-    yield from _start(stage, above)
 
 
 def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
