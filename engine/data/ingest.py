@@ -4,10 +4,8 @@ The order is: sources as the spec has them, members by name, units as they stand
 scratch files, so memory holds one batch of documents whatever the corpus, and any number of workers gives equal bytes.
 """
 
-import multiprocessing
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, assert_never, final
@@ -29,6 +27,7 @@ from engine.data.documents import (
     documents_of,
     refuse_empty,
 )
+from engine.data.pool import in_order
 from engine.data.readers.jsonl import read_jsonl
 from engine.data.readers.mediawiki import read_mediawiki
 from engine.data.readers.parquet import read_parquet
@@ -52,7 +51,6 @@ from engine.data.spec import (
 from engine.spec.errors import ArtifactError
 
 TASK_BYTES = 4 << 20  # members are handed to a worker in runs of about this many bytes
-AHEAD = 4  # tasks that may be finished or under way, for each worker, before their turn
 
 
 @final
@@ -70,7 +68,9 @@ def ingest(stage: Ingest, out: Draft, placement: Placement) -> dict[str, JsonVal
     skipped: dict[str, Counter[str]] = {}
     with scratch_folder(out) as folder:
         tasks = _tasks(stage.sources, placement, folder)
-        outcomes = progress(_outcomes(tasks, placement.workers), len(tasks), "parts", "ingest")
+        outcomes = progress(
+            in_order(read_task, zip(tasks, tasks, strict=True), placement.workers), len(tasks), "parts", "ingest"
+        )
         with DocumentTable(out, "documents") as table:
             for task, passed_over in outcomes:
                 for document in _read_back(task.target):
@@ -117,27 +117,6 @@ def _runs(members: tuple[Member, ...]) -> Iterator[tuple[Member, ...]]:
             held = []
     if held:
         yield tuple(held)
-
-
-def _outcomes(tasks: list[Task], workers: int) -> Iterator[tuple[Task, Counter[str]]]:
-    """Tasks in their order, each after its documents are in its scratch file."""
-    if workers == 1 or len(tasks) == 1:
-        yield from ((task, read_task(task)) for task in tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
-        waiting: deque[tuple[Task, Future[Counter[str]]]] = deque()
-        try:
-            for task in tasks:
-                waiting.append((task, pool.submit(read_task, task)))
-                if len(waiting) >= AHEAD * workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def read_task(task: Task) -> Counter[str]:
