@@ -1,10 +1,7 @@
 """Documents to token ids in batches, by worker processes if there are any; results come in order and are the same."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.data.documents import Document
+from engine.data.pool import in_order
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
 
 BATCH_CHARS = 1 << 18  # text handed to a worker at a time
-AHEAD = 4  # batches in flight for each worker
 
 Batch = list[Document]
 
@@ -31,18 +28,10 @@ class Encoded(NamedTuple):
 def encode(documents: Iterable[Document], model: Path, digest: str, workers: int) -> Iterator[tuple[Batch, Encoded]]:
     """Batches of documents of one domain with their ids. `model` is a tokenizer's folder, `digest` its content.
 
-    Memory is that of AHEAD batches for each worker, and of the largest document.
+    Memory is that of some batches for each worker, and of the largest document.
     """
-    task = partial(_encode, str(model), digest)
-    if workers == 1:
-        for batch in batches(documents):
-            yield batch, task(_texts(batch))
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        yield from _in_order(pool, task, batches(documents), AHEAD * workers)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    work = ((batch, [document.text for document in batch]) for batch in batches(documents))
+    yield from in_order(partial(_encode, str(model), digest), work, workers)
 
 
 def batches(documents: Iterable[Document]) -> Iterator[Batch]:
@@ -57,23 +46,6 @@ def batches(documents: Iterable[Document]) -> Iterator[Batch]:
         chars += len(document.text)
     if held:
         yield held
-
-
-def _in_order(
-    pool: Executor, task: Callable[[list[str]], Encoded], items: Iterable[Batch], ahead: int
-) -> Iterator[tuple[Batch, Encoded]]:
-    waiting: deque[tuple[Batch, Future[Encoded]]] = deque()
-    for item in items:
-        waiting.append((item, pool.submit(task, _texts(item))))
-        if len(waiting) >= ahead:
-            batch, future = waiting.popleft()
-            yield batch, future.result()
-    for batch, future in waiting:
-        yield batch, future.result()
-
-
-def _texts(batch: Batch) -> list[str]:
-    return [document.text for document in batch]
 
 
 @cache

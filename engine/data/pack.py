@@ -25,7 +25,7 @@ from engine.data.encode import Batch, Encoded, encode
 from engine.data.lookup import find
 from engine.data.provenance import SCHEMA
 from engine.data.spec import PackPlan
-from engine.data.tokenizer import load_tokenizer
+from engine.data.tokenizer import read_info
 from engine.spec.errors import ArtifactError, Problem, SpecError
 from engine.spec.philox import generator
 
@@ -177,9 +177,12 @@ def _slots(stage: PackPlan, domains: tuple[str, ...]) -> dict[str, int]:
 
 
 def _refuse_vocabulary(stage: PackPlan, tokenizer: Input) -> None:
-    found = load_tokenizer(tokenizer.folder).vocabulary
-    if found != stage.vocabulary:
-        raise ArtifactError(f"{tokenizer.run} has {found} ids, the plan says {stage.vocabulary}; build it again")
+    found = read_info(tokenizer.folder)
+    if (found.kind, found.vocabulary) != (stage.tokenizer_kind, stage.vocabulary):
+        told = f"{stage.tokenizer_kind} of {stage.vocabulary} ids"
+        raise ArtifactError(
+            f"{tokenizer.run} is {found.kind} of {found.vocabulary} ids, the plan says {told}; build it again"
+        )
 
 
 def _refuse_small(stage: PackPlan, packed: list[_Packed]) -> None:

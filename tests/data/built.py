@@ -114,6 +114,7 @@ def plan(row_tokens: int = 16, chunks: int = 4, vocabulary: int = 400, **repeats
             "mix": Deal(kind="deal", chunks=chunks, repeats=repeats),
             "shuffle_seed": 7,
             "vocabulary": vocabulary,
+            "tokenizer_kind": "sentencepiece_bpe",
         }
     )
 

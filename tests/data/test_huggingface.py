@@ -160,7 +160,7 @@ def test_a_normaliser_that_changes_a_text_is_told(tmp_path: Path) -> None:
 
 
 def test_the_tokenizer_of_gpt_neox(tmp_path: Path) -> None:
-    folders = os.environ.get("FACSIMILE_MIRRORS", "")  # noqa: TID251 where CI keeps its data
+    folders = os.environ.get("FACSIMILE_MIRRORS", "")
     mirrors = tuple(Path(folder) for folder in folders.split(":") if folder)
     if not mirrors:
         pytest.skip("no mirror holds the tokenizer of GPT-NeoX; set FACSIMILE_MIRRORS")

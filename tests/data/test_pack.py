@@ -124,7 +124,7 @@ def test_repeats_that_cannot_be_are_told(corpus: Input, model: Input, tmp_path: 
 
 def test_repeats_that_leave_nothing_are_told(model: Input, tmp_path: Path) -> None:
     corpus = documents(tmp_path, [document("code", number, "x" * 40) for number in range(2)])
-    with pytest.raises(ArtifactError, match="the plan says 401"):
+    with pytest.raises(ArtifactError, match="the plan says sentencepiece_bpe of 401 ids"):
         packed(tmp_path / "a", corpus, model, plan(vocabulary=401))
     metrics = packed(tmp_path / "b", corpus, model, plan(chunks=1, code=0.001)).metrics
     assert metrics["positions"] == 1

@@ -97,7 +97,7 @@ def test_same_bytes_from_every_folder_and_process(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         changed = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed, "TMPDIR": str(folder)}
-        env = {**os.environ, **changed}  # noqa: TID251 handed on to the process under test
+        env = {**os.environ, **changed}
         command = [sys.executable, "-c", PROGRAM]
         found.add(subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout)
         assert list(folder.iterdir()) == []
