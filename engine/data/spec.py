@@ -44,7 +44,7 @@ class PythonTree(Spec):
 
 
 class QuestionsYaml(Spec):
-    """YAML with `conversations:`, a list of lists of utterances. `file` joins all of a file, `conversation` does not."""
+    """YAML with `conversations:`, a list of lists of utterances. `file` joins all of a file, `conversation` none."""
 
     kind: Literal["questions_yaml"]
     unit: Literal["file", "conversation"]
@@ -126,7 +126,7 @@ class Ingest(Spec):
 
 
 class NormalizeNfc(Spec):
-    """Unicode normal form C; line ends become a newline, NUL and lone surrogates are a reason to drop."""
+    """Unicode normal form C; line ends become a newline, NUL is a reason to drop."""
 
     kind: Literal["nfc"]
 
@@ -240,7 +240,7 @@ class Deal(Spec):
 
     kind: Literal["deal"]
     chunks: Count
-    repeats: dict[Name, Positive] = {}
+    repeats: dict[Name, Positive] = {}  # noqa: RUF012 (a frozen model: Pydantic copies the default)
 
 
 class Pack(Spec):
