@@ -111,13 +111,12 @@ class HashingFile:
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         view = memoryview(data).cast("B")
-        if len(self._waiting) + view.nbytes < BLOCK_BYTES:
+        if view.nbytes < THREAD_BYTES:
+            if len(self._waiting) + view.nbytes > BLOCK_BYTES:
+                self._drain()
             self._waiting += view
             return view.nbytes
         self._drain()
-        if view.nbytes < THREAD_BYTES:
-            self._waiting += view
-            return view.nbytes
         for begin in range(0, view.nbytes, BLOCK_BYTES):
             self._put(view[begin : begin + BLOCK_BYTES])
         return view.nbytes
