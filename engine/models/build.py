@@ -33,8 +33,3 @@ def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[np.float32]
                     f"{origin}: {name} has shape {weights[name].shape}, the model wants {tuple(parameter.shape)}"
                 )
             parameter.copy_(torch.from_numpy(np.array(weights[name])))
-
-
-def weights_of(model: nn.Module) -> dict[str, npt.NDArray[np.float32]]:
-    """Every parameter by name, as numpy, shared with the module."""
-    return {name: p.detach().numpy() for name, p in model.named_parameters()}

@@ -143,11 +143,11 @@ def logged(step: int, loss: float, norm: float, lr: float, rows_seen: int, ids_B
 
 def check_numerics(stage: TrainPlan) -> None:
     """Makes torch deterministic, and refuses to train when what took effect is not what the plan says."""
-    torch.use_deterministic_algorithms(True)
     found, wanted = environment.effective(), plain(stage.numerics)
     odd = [f"{name} is {found[name]}, not {value}" for name, value in wanted.items() if found[name] != str(value)]
     if odd:
         raise ArtifactError(f"{', '.join(odd)}: start training through `facsimile run`, which closes the environment")
+    torch.use_deterministic_algorithms(True)
 
 
 def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int) -> None:

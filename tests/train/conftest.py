@@ -20,8 +20,7 @@ from tests.train import toy
 def closed() -> Iterator[None]:
     """Processes that are started inherit a closed environment."""
     with pytest.MonkeyPatch.context() as patch:
-        base = os.environ  # noqa: TID251 (the environment of the tests, to be closed)
-        for name, value in closed_environment(Numerics(), base).items():
+        for name, value in closed_environment(Numerics(), os.environ).items():
             patch.setenv(name, value)
         yield
 
