@@ -1,8 +1,11 @@
 """The YAML that specs are written in: the 1.2 core schema, and everything else refused with its place."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from engine.spec.tree import Scalar, data, walk
 from engine.spec.yaml import LIMIT_BYTES, LIMIT_DEPTH, LIMIT_PROBLEMS, parse, scalar, spell
@@ -55,6 +58,17 @@ def test_a_byte_order_mark_is_passed_over() -> None:
     assert problems == []
     assert root is not None
     assert data(root) == {"a": 1}
+
+
+SOUND = sorted((Path(__file__).parent / "cases" / "k2").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SOUND, ids=lambda path: path.stem)
+def test_sound_files_mean_what_they_mean_to_ruamel(path: Path) -> None:
+    root, problems = parse(path.read_bytes(), path.name)
+    assert problems == []
+    assert root is not None
+    assert data(root) == YAML(typ="safe", pure=True).load(path)
 
 
 def test_an_alias_bomb_is_refused_without_growing() -> None:
