@@ -31,6 +31,8 @@ SCHEMA = pa.schema(
 )
 BLOCK = 1 << 20  # positions searched at a time
 PROBLEMS = 20
+CONTROLS = (*range(9), *range(11, 32), *range(127, 160))
+ESCAPED = {code: f"\\x{code:02x}" for code in CONTROLS}  # a document must not steer the reader's terminal
 
 Positions = npt.NDArray[np.int64]
 
@@ -65,7 +67,7 @@ class Segment:
             f"  tokens {self.first}-{self.first + self.tokens - 1}{end}: {self.domain}, document {self.document}, "
             f"bytes {self.byte_begin}-{self.byte_end}",
             f"    from {self.source}: {self.locator} ({self.licence})",
-            *(f"    | {line}" for line in self.text.split("\n")),
+            *(f"    | {line.translate(ESCAPED)}" for line in self.text.split("\n")),
         ]
 
 

@@ -88,6 +88,7 @@ def test_lines_and_data_of_a_segment(rows: Built, corpus: Input) -> None:
     text = "\n".join(segment.lines())
     assert segment.locator in text
     assert f"bytes {segment.byte_begin}-{segment.byte_end}" in text
+    assert replace(segment, text="a\x1b[2J\tb\r\nc").lines()[-2:] == ["    | a\\x1b[2J\tb\\x0d", "    | c"]
 
 
 def test_what_is_not_there_is_told(rows: Built, corpus: Input) -> None:
