@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from engine.artifacts import disk
 from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import InputRecord, Manifest, Output, content_digest
 from engine.artifacts.observation import Stopwatch, observe
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
-from engine.artifacts.store import Store
+from engine.artifacts.store import OBSERVATION, Store
 from engine.artifacts.toolchain import Toolchain, toolchain
 from engine.compile.dvc import result_paths
 from engine.compile.plan import Plan, PlannedRun
@@ -63,13 +64,26 @@ def run_one(
     check_inputs(store, inputs)
     watch = Stopwatch.start()
     with store.begin(run, planned.recipe, keep=isinstance(planned.stage, TrainPlan)) as draft:
-        metrics = run_stage(planned.stage, inputs, draft, placement)
-        check_inputs(store, inputs, "changed while the stage ran; nothing was kept")
+        try:
+            metrics = run_stage(planned.stage, inputs, draft, placement)
+        except Exception:
+            refuse_edited(store, inputs, draft)  # which explains most failures
+            raise
+        refuse_edited(store, inputs, draft)
         manifest = make_manifest(run, planned, inputs, draft, metrics)
-        observed = read_observed(draft)
+        observed, used = read_observed(draft), toolchain_of(planned.stage)
+        observe(draft.folder / OBSERVATION, run, manifest, used, watch, placement.root, argv, observed)
         store.commit(draft, manifest)
-    observe(store.observation(run), run, manifest, toolchain_of(planned.stage), watch, placement.root, argv, observed)
     return Outcome(run, "built", manifest)
+
+
+def refuse_edited(store: Store, inputs: Inputs, draft: Draft) -> None:
+    """ArtifactError when an input was edited meanwhile; nothing of the draft stays, not even for a resumed run."""
+    try:
+        check_inputs(store, inputs, "changed while the stage ran; nothing was kept")
+    except ArtifactError:
+        disk.remove(draft.folder)
+        raise
 
 
 def open_inputs(plan: Plan, planned: PlannedRun, store: Store) -> Inputs:
@@ -140,7 +154,6 @@ def read_observed(draft: Draft) -> dict[str, Any]:
     if not path.is_file():
         return {}
     found: dict[str, Any] = json.loads(path.read_text())
-    path.unlink()
     return found
 
 

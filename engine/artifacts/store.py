@@ -21,6 +21,7 @@ from engine.spec.ref import NAME
 
 _RUN = re.compile(rf"(?P<experiment>{NAME})/(?P<stage>{NAME})(?:\[(?P<cell>[A-Za-z0-9][^\[\]@/\0]*)\])?")
 _RECIPE = ".recipe"
+OBSERVATION = ".observation.json"  # in the draft; it goes to its place beside the artifact by the commit
 
 
 class Store:
@@ -157,6 +158,8 @@ class Store:
 
     def _rename(self, run: str) -> None:
         partial, target, old = self.beside(run, "partial"), self.folder(run), self.beside(run, "old")
+        if (partial / OBSERVATION).is_file():
+            (partial / OBSERVATION).replace(self.observation(run))
         for path in sorted(partial.glob(".*")):
             disk.remove(path)
         disk.sync_folder(partial)

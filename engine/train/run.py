@@ -1,6 +1,7 @@
 """The `train` stage: checks its rows, finds where to go on, starts the ranks, and reports from their log. No torch."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -14,7 +15,7 @@ from engine.artifacts.read import Inputs
 from engine.models.init import parameter_shapes
 from engine.spec.canonical import pretty
 from engine.train.checkpoint import check_same_model, output_name
-from engine.train.data import check_rows
+from engine.train.data import Rows, batch_digest, check_rows
 from engine.train.job import FAILURE, JOB, WORKER_LOG, Job
 from engine.train.launch import check_ended, follow, ranks
 from engine.train.spec import FromCheckpoint, TrainPlan
@@ -43,7 +44,7 @@ def run_train(stage: TrainPlan, inputs: Inputs, out: Draft, placement: Placement
 
 def beginning(stage: TrainPlan, inputs: Inputs, out: Draft) -> Beginning:
     """The last whole checkpoint of the draft, else the one that the spec names, else nothing; the rest is discarded."""
-    whole = whole_checkpoints(stage, out)
+    whole = whole_checkpoints(stage, inputs.one(stage.rows).folder, out)
     for output in set(out.closed()) - {output_name(step) for step in whole}:
         out.discard(output)
     if whole:
@@ -59,10 +60,14 @@ def beginning(stage: TrainPlan, inputs: Inputs, out: Draft) -> Beginning:
             return Beginning(0, None, written=False)
 
 
-def whole_checkpoints(stage: TrainPlan, out: Draft) -> tuple[int, ...]:
-    """Kept steps, from the first without a gap, whose checkpoints have their bytes and whose steps are all logged."""
-    closed, files = set(out.closed()), out.files()
-    logged = len(read_steps(out.folder / LOG, stage.first_step() + 1))
+def whole_checkpoints(stage: TrainPlan, rows: Path, out: Draft) -> tuple[int, ...]:
+    """Kept steps, from the first without a gap, whose checkpoints have their bytes and whose steps are all logged.
+
+    A step counts as logged only with the batch that the rows give now: a run may have been killed on edited rows.
+    """
+    closed, files, batches = set(out.closed()), out.files(), Rows(rows, stage.batch.rows)
+    steps = read_steps(out.folder / LOG, stage.first_step() + 1)
+    logged = sum(1 for _ in takewhile(lambda step: step.batch == batch_digest(batches.batch(step.step)), steps))
     whole = []
     for step in stage.kept_steps():
         name = output_name(step)
