@@ -103,8 +103,9 @@ def input_records(manifest: Manifest) -> Iterator[InputRecord]:
 def stage_sources(stage: object) -> Iterator[SourceNode]:
     """The raw files that a lowered stage names, wherever in it they stand: what has a sha256 and a licence."""
     match stage:
-        case {"kind": str(kind), "name": str(name), "sha256": str(sha256), "licence": str(licence), **rest}:
-            yield SourceNode(sha256, name, source_uri(kind, rest), licence)
+        case {"kind": str(kind), "sha256": str(sha256), "licence": str(licence), **rest}:
+            uri = source_uri(kind, rest)
+            yield SourceNode(sha256, str(rest.get("name", uri)), uri, licence)
         case Mapping():
             for key in stage:
                 yield from stage_sources(stage[key])

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, one
-from engine.compile.resolve import Runs, named_runs, reference_problems, settled
+from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.spec import Clean, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.spec import ClaimsPlan, Perplexity
 from engine.experiment import Experiment, Stage
@@ -20,7 +20,8 @@ def problems(experiment: Experiment) -> list[Problem]:
     found: list[Problem] = []
     above: dict[str, Stage] = {}
     sound: set[str] = set()  # stages whose references hold, all the way up; only they are looked at further
-    for run, stage in experiment.stages.items():
+    for run in in_order(experiment.stages):
+        stage = experiment.stages[run]
         if run == CLAIMS:
             found.append(
                 Problem(f"{CLAIMS!r} is the stage that checks the claims; choose another name", f"stages.{run}")

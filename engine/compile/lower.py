@@ -5,7 +5,7 @@ from typing import assert_never
 
 from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
-from engine.compile.resolve import Runs, named_runs, settled
+from engine.compile.resolve import Runs, in_order, named_runs, settled
 from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
 from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
@@ -17,10 +17,11 @@ CLAIMS = "claims"
 
 
 def lower(experiment: Experiment) -> dict[str, Lowered]:
-    """Lowered stages in the order of the spec, the claims as a last stage; the experiment was checked before."""
+    """Lowered stages in an order in which they can run, the claims last; the experiment was checked before."""
     runs: dict[str, Lowered] = {}
-    for run, stage in experiment.stages.items():
-        runs[run] = lower_stage(rewrite(stage, lambda ref: settled(ref, runs)), runs, experiment)
+    for run in in_order(experiment.stages):
+        stage = rewrite(experiment.stages[run], lambda ref: settled(ref, runs))
+        runs[run] = lower_stage(stage, runs, experiment)
     if experiment.claims:
         claims = rewrite(Claims(kind="claims", claims=experiment.claims), lambda ref: settled(ref, runs))
         runs[CLAIMS] = ClaimsPlan(**claims.__dict__, tokenizer_kinds=tokenizer_kinds(claims, runs))

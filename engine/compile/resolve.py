@@ -57,6 +57,26 @@ def named_outputs(parts: RefParts, stage: Stage | Lowered) -> tuple[str, ...]:
     return (parts.output,) if parts.output in stage.outputs() else ()
 
 
+def in_order(stages: Mapping[str, Stage]) -> tuple[str, ...]:
+    """The runs so that each stands below those it reads, otherwise as written; a circle keeps its written order."""
+    done: dict[str, None] = {}
+    waiting: set[str] = set()
+
+    def visit(run: str) -> None:
+        if run in done or run in waiting:
+            return
+        waiting.add(run)
+        for _, ref in references(stages[run]):
+            for need in named_runs(ref.parts, stages):
+                visit(need)
+        waiting.remove(run)
+        done[run] = None
+
+    for run in stages:
+        visit(run)
+    return tuple(done)
+
+
 def settled(ref: Ref, runs: Runs) -> Ref:
     """The reference with `final` replaced by the step that it stands for."""
     parts = ref.parts
@@ -67,7 +87,7 @@ def settled(ref: Ref, runs: Runs) -> Ref:
 
 
 def reference_problems(run: str, stage: Stage | Lowered, runs: Runs) -> Iterator[Problem]:
-    """What is wrong with the references of one stage, given the stages above it."""
+    """What is wrong with the references of one stage, given the stages that can run before it."""
     for path, ref in references(stage):
         message = _problem(path[-1], settled(ref, runs), runs)
         if message:
@@ -79,7 +99,9 @@ def _problem(field: str, ref: Ref, runs: Runs) -> str:
     names = named_runs(parts, runs)
     if not names:
         known = sorted({stage_of(run) for run in runs})
-        return f"{ref!s} names no stage above this one; there are {_list(known)}{did_you_mean(parts.stage, known)}"
+        return (
+            f"{ref!s} names no stage that can run before it; there are {_list(known)}{did_you_mean(parts.stage, known)}"
+        )
     for name in names:
         outputs = named_outputs(parts, runs[name])
         if not outputs:

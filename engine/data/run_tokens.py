@@ -15,7 +15,7 @@ from engine.data.documents import Document, read_documents
 from engine.data.pack import pack
 from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
-from engine.data.spec import HuggingFaceTokenizer, PackPlan, SentencePieceBpe, Source, Tokenizer
+from engine.data.spec import HuggingFaceTokenizer, PackPlan, RawFile, SentencePieceBpe, Tokenizer
 from engine.data.tokenizer import INFO, TokenizerInfo
 from engine.data.tokenizers import huggingface, sentencepiece_bpe
 from engine.data.tokenizers.sample import characters, fair_shares, sample
@@ -56,13 +56,13 @@ def _trained(method: SentencePieceBpe, source: Input) -> tuple[TokenizerInfo, by
 
 
 def _published(method: HuggingFaceTokenizer, placement: Placement) -> tuple[TokenizerInfo, bytes, dict[str, JsonValue]]:
-    data = _bytes_of(method.source, placement)
-    end_id = huggingface.check(method, data, file_name(method.source))
+    data = _bytes_of(method.file, placement)
+    end_id = huggingface.check(method, data, file_name(method.file))
     info = TokenizerInfo(kind="huggingface", file="tokenizer.json", vocabulary=method.vocabulary, end_id=end_id)
     return info, data, {}
 
 
-def _bytes_of(source: Source, placement: Placement) -> bytes:
+def _bytes_of(source: RawFile, placement: Placement) -> bytes:
     """The bytes of a file, or of the one member of an archive."""
     path, name = resolve(source, placement), file_name(source)
     if not source.members:

@@ -55,62 +55,86 @@ Format = Annotated[
 ]
 
 
-class PypiSource(Spec):
+Members = tuple[InnerPath, ...]
+"""Members of an archive to read: names or glob patterns (`*` stops at '/', `**` does not); none: the file itself."""
+
+
+class PypiFile(Spec):
     """One file of one release on a Python package index, read as an archive; never installed, never built."""
 
     kind: Literal["pypi"]
-    name: Name
-    domain: Name
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+$")]
     file: InnerPath
     sha256: Sha256
     licence: str
-    members: tuple[InnerPath, ...]
-    """Members to read: names or glob patterns (`*` stops at '/', `**` does not)."""
-    format: Format
+    members: Members
 
 
-class HttpsSource(Spec):
-    """A file at a URL. With `members` it is read as an archive, without as it is."""
+class HttpsFile(Spec):
+    """A file at a URL."""
 
     kind: Literal["https"]
-    name: Name
-    domain: Name
     url: Annotated[str, Field(pattern=r"^https://[^\s]+$")]
     sha256: Sha256
     licence: str
-    members: tuple[InnerPath, ...] = ()
-    format: Format
+    members: Members = ()
 
 
-class GitSource(Spec):
+class GitFile(Spec):
     """A file at a commit of a Git repository."""
 
     kind: Literal["git"]
-    name: Name
-    domain: Name
     repository: str
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     path: InnerPath
     sha256: Sha256
     licence: str
-    members: tuple[InnerPath, ...] = ()
-    format: Format
+    members: Members = ()
 
 
-class FileSource(Spec):
+class LocalFile(Spec):
     """A file inside the project folder."""
 
     kind: Literal["file"]
-    name: Name
-    domain: Name
     path: InnerPath
     sha256: Sha256
     licence: str
-    members: tuple[InnerPath, ...] = ()
+    members: Members = ()
+
+
+class PypiSource(PypiFile):
+    """Documents in a file of a package index; its name is unique, its domain is what mixes and scores go by."""
+
+    name: Name
+    domain: Name
     format: Format
 
 
+class HttpsSource(HttpsFile):
+    """Documents in a file at a URL."""
+
+    name: Name
+    domain: Name
+    format: Format
+
+
+class GitSource(GitFile):
+    """Documents in a file of a Git repository."""
+
+    name: Name
+    domain: Name
+    format: Format
+
+
+class FileSource(LocalFile):
+    """Documents in a file of the project."""
+
+    name: Name
+    domain: Name
+    format: Format
+
+
+RawFile = Annotated[PypiFile | HttpsFile | GitFile | LocalFile, Field(discriminator="kind")]
 Source = Annotated[PypiSource | HttpsSource | GitSource | FileSource, Field(discriminator="kind")]
 
 
@@ -211,7 +235,7 @@ class HuggingFaceTokenizer(Spec):
     """A published `tokenizer.json`."""
 
     kind: Literal["huggingface"]
-    source: Source
+    file: RawFile
     vocabulary: Count
     separator: str
     """The token that ends a document, for instance `</s>`."""

@@ -42,7 +42,7 @@ CASES = {
     "stage": (("documents: clean@documents", "documents: claen@documents"), "did you mean 'clean'?"),
     "output": (("documents: clean@documents", "documents: clean@document"), "did you mean 'documents'?"),
     "type": (("documents: clean@documents", "documents: clean@dropped"), "but documents wants documents"),
-    "later": (("documents: corpus@documents", "documents: split@train"), "names no stage above this one"),
+    "later": (("documents: corpus@documents", "documents: split@train"), "names no stage that can run before it"),
     "context": (("row_tokens: 32", "row_tokens: 64"), "rows of 64 tokens do not fit a context of 32"),
     "heads": (("width: 32, heads: 2", "width: 32, heads: 3"), "width 32 is no multiple of 3 heads"),
     "warm-up": (("warmup_steps: 2", "warmup_steps: 9"), "longer than the 8 steps"),

@@ -66,16 +66,13 @@ def loaded(folder: Path, content: dict[str, Any], end_id: int = 0) -> Tokenizer:
 def method(sha256: str, vocabulary: int = 320, separator: str = "</s>") -> HuggingFaceTokenizer:
     source = {
         "kind": "file",
-        "name": "published",
-        "domain": "none",
         "path": "tokenizer.json",
         "sha256": sha256,
         "licence": "Apache-2.0",
         "members": (),
-        "format": {"kind": "text", "unit": "file"},
     }
     return HuggingFaceTokenizer.model_validate(
-        {"kind": "huggingface", "source": source, "vocabulary": vocabulary, "separator": separator}
+        {"kind": "huggingface", "file": source, "vocabulary": vocabulary, "separator": separator}
     )
 
 

@@ -44,11 +44,11 @@ def test_a_mapping_of_another_kind_replaces_the_whole(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text((CASES / "k2/k2-base.yaml").read_text())
     head = "extends: base.yaml\nexperiment: other\n"
     sha256 = "a" * 64
-    source = f"{{kind: file, name: t, domain: d, path: t, sha256: {sha256}, licence: MIT, format: {{kind: python}}}}"
-    method = f"{{kind: huggingface, vocabulary: 9, separator: </s>, source: {source}}}"
+    source = f"{{kind: file, path: t, sha256: {sha256}, licence: MIT}}"
+    method = f"{{kind: huggingface, vocabulary: 9, separator: </s>, file: {source}}}"
     (tmp_path / "other.yaml").write_text(f"{head}stages: {{tokenizer: {{method: {method}}}}}\n")
     tokenizer = load(tmp_path / "other.yaml", Experiment, tmp_path).value.stages["tokenizer"]
-    assert set(tokenizer.model_dump()["method"]) == {"kind", "source", "vocabulary", "separator"}
+    assert set(tokenizer.model_dump()["method"]) == {"kind", "file", "vocabulary", "separator"}
 
 
 def test_data_is_what_was_authored_and_no_default() -> None:

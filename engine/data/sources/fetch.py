@@ -15,11 +15,11 @@ from engine.artifacts import disk
 from engine.artifacts.placement import Placement
 from engine.data.sources import git, https, mirrors, project, pypi
 from engine.data.sources.receive import Origin, sha256_of
-from engine.data.spec import FileSource, GitSource, HttpsSource, PypiSource, Source
+from engine.data.spec import GitFile, HttpsFile, LocalFile, PypiFile, RawFile
 from engine.spec.errors import ArtifactError
 
 
-def resolve(source: Source, placement: Placement) -> Path:
+def resolve(source: RawFile, placement: Placement) -> Path:
     """The file of a source, `data/sources/<sha256>`, checked against its sha256.
 
     ArtifactError when it cannot be had or has other bytes; a wrong download is kept in `data/sources/rejected/`.
@@ -37,20 +37,20 @@ def resolve(source: Source, placement: Placement) -> Path:
     return kept
 
 
-def file_name(source: Source) -> str:
+def file_name(source: RawFile) -> str:
     """The name that the file has at its origin; locators begin with it."""
     match source:
-        case PypiSource():
+        case PypiFile():
             return PurePosixPath(source.file).name
-        case HttpsSource():
+        case HttpsFile():
             return PurePosixPath(urlsplit(source.url).path).name or "download"
-        case GitSource() | FileSource():
+        case GitFile() | LocalFile():
             return PurePosixPath(source.path).name
         case _:
             assert_never(source)
 
 
-def _obtain(source: Source, placement: Placement, kept: Path) -> None:
+def _obtain(source: RawFile, placement: Placement, kept: Path) -> None:
     with _locked(placement.sources / f".{source.sha256}.part") as (path, part):
         if kept.is_file():  # another process was faster
             return
@@ -63,31 +63,31 @@ def _obtain(source: Source, placement: Placement, kept: Path) -> None:
         disk.sync_folder(placement.sources)
 
 
-def _bring(source: Source, placement: Placement, part: IO[bytes]) -> Origin:
+def _bring(source: RawFile, placement: Placement, part: IO[bytes]) -> Origin:
     """Writes the bytes of a source into `part`, from the first place that has them."""
     mirrored = mirrors.find(placement.mirrors, source.sha256)
     if mirrored is not None:
         return mirrors.copy(mirrored, part)
     match source:
-        case PypiSource():
+        case PypiFile():
             return pypi.download(source, part)
-        case HttpsSource():
+        case HttpsFile():
             return https.download(source.url, file_name(source), part)
-        case GitSource():
+        case GitFile():
             return git.copy(source, placement, part)
-        case FileSource():
+        case LocalFile():
             return project.copy(source, placement.root, part)
         case _:
             assert_never(source)
 
 
-def _refuse(source: Source, origin: Origin, path: Path, rejected: Path) -> ArtifactError:
+def _refuse(source: RawFile, origin: Origin, path: Path, rejected: Path) -> ArtifactError:
     """Keeps a wrong download aside and says so."""
     rejected.mkdir(exist_ok=True)
     aside = rejected / f"{origin.sha256}-{file_name(source)[-100:]}"
     path.replace(aside)
     return ArtifactError(
-        f"source {source.name}: {origin.place} gave other bytes than the spec says: expected sha256 {source.sha256}, "
+        f"{file_name(source)}: {origin.place} gave other bytes than the spec says: expected sha256 {source.sha256}, "
         f"got {origin.sha256}. The download is kept as {aside}, and nothing else was touched. Look at it: if it is "
         "the file you want, write its sha256 into the spec; if not, mend the mirror or the index and run again"
     )

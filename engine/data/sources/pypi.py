@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 from engine.data.sources import https
 from engine.data.sources.pip_settings import PipSettings, pip_settings
 from engine.data.sources.receive import Origin, chunks_of, receive
-from engine.data.spec import PypiSource
+from engine.data.spec import PypiFile
 from engine.spec.errors import ArtifactError
 
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -33,7 +33,7 @@ class Link:
     sha256: str  # empty when the index does not say
 
 
-def download(source: PypiSource, part: IO[bytes]) -> Origin:
+def download(source: PypiFile, part: IO[bytes]) -> Origin:
     """Finds the file where pip would look, and streams it into `part`."""
     settings = pip_settings()
     link = _find(source, settings)
@@ -42,7 +42,7 @@ def download(source: PypiSource, part: IO[bytes]) -> Origin:
     return https.download(link.url, link.file, part, settings.certificates)
 
 
-def _find(source: PypiSource, settings: PipSettings) -> Link:
+def _find(source: PypiFile, settings: PipSettings) -> Link:
     """The first offer with the right sha256, or else the first that has the name."""
     offers: list[Link] = []
     for link in _links(source, settings):
@@ -53,13 +53,13 @@ def _find(source: PypiSource, settings: PipSettings) -> Link:
     if not offers:
         asked = ", ".join(https.public(place) for place in (*settings.find_links, *settings.indexes)) or "no index"
         raise ArtifactError(
-            f"source {source.name}: no package index has the file {source.file} of {source.package} (asked: {asked}); "
+            f"pypi source: no package index has the file {source.file} of {source.package} (asked: {asked}); "
             "check its name on the index's page of the package, or serve its sha256 by a mirror (FACSIMILE_MIRRORS)"
         )
     return min(offers, key=lambda link: link.sha256 != "")  # one whose sha256 is unknown may still be right
 
 
-def _links(source: PypiSource, settings: PipSettings) -> Iterator[Link]:
+def _links(source: PypiFile, settings: PipSettings) -> Iterator[Link]:
     for place in settings.find_links:
         yield from _offered(place if "://" in place else Path(place).absolute().as_uri(), settings.certificates)
     project = re.sub(r"[-_.]+", "-", source.package.partition("==")[0]).lower()
