@@ -30,8 +30,12 @@ import xxhash
 from engine.artifacts.manifest import Column, TablePart
 from engine.spec.canonical import canonical
 
-_FIXED = {pa.bool_(): ("bool", "u1"), pa.int32(): ("int32", "<i4"), pa.int64(): ("int64", "<i8")}
-_FIXED[pa.float64()] = ("float64", "<f8")
+_FIXED = {
+    pa.bool_(): ("bool", "u1"),
+    pa.int32(): ("int32", "<i4"),
+    pa.int64(): ("int64", "<i8"),
+    pa.float64(): ("float64", "<f8"),
+}
 _VARIABLE = {pa.string(): "string", pa.binary(): "binary"}
 _LIST = "list<int32>"
 

@@ -28,6 +28,7 @@ OUTSIDE = frozenset(
         "report",  # reads what is finished
         "data.sources.fetch.resolve",  # brings the bytes of a sha256, and checks it
         "artifacts.lineage",  # reads manifests only
+        "artifacts.manifest.Manifest",  # names fields; what they hold is made by run.py
         "artifacts.observation",  # written outside the artifact
         "artifacts.placement",  # where and how, never what
         "artifacts.progress",  # hands on the items it is given
@@ -140,6 +141,8 @@ class Walk:
     def code(self) -> Code:
         self._go(Load(NO_ARM, self.start, makes=True))
         assert self.queue, f"there is no {'.'.join(self.start)}"
+        for leaf in sorted(self.spoken.leaves):
+            self._go(Load(NO_ARM, leaf, makes=True))
         while self.queue:
             while self.queue:
                 self._read(*self.queue.pop())
@@ -164,7 +167,7 @@ class Walk:
         if is_vocabulary(module) and load.makes and rest:
             self.classes.add((*module.name, rest[0]))
         if is_spec(module):
-            self._enqueue(module, [] if not rest or module.is_type(rest[0]) else [rest[0]])
+            self._enqueue(module, [rest[0]] if rest and load.makes and not module.is_type(rest[0]) else [])
         else:
             self._enqueue(module, [rest[0], TOP] if rest else [*_own(module), TOP])
 
@@ -175,9 +178,7 @@ class Walk:
                 self.queue.append((module, name))
 
     def _is_outside(self, module: Module, rest: Dotted = ()) -> bool:
-        inner = ".".join((*module.name[1:], *rest[:1]))
-        is_start = module.name == self.start[:-1]
-        return not is_start and any(inner == out or inner.startswith(f"{out}.") for out in OUTSIDE)
+        return module.name != self.start[:-1] and is_outside(module, rest[:1])
 
     def _read(self, module: Module, name: str) -> None:
         definition = module.definition(name)
@@ -250,7 +251,7 @@ class Walk:
             for file in self.index.kernel_sources(module):
                 yield file.relative_to(self.index.root.parent).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
             text = module.text(module.definition(unit), left_out)
-            if name != self.start[:-1] and text:
+            if text and not is_outside(module, (unit,)):
                 yield f"{'.'.join(name)}.{unit}", hashlib.sha256(text).hexdigest()
 
 
@@ -259,6 +260,12 @@ def absolute(module: Module, names: Dotted) -> Dotted:
     if names[0] in module.statements:
         return (*module.name, *names)
     return (*module.imports.get(names[0], (names[0],)), *names[1:])
+
+
+def is_outside(module: Module, unit: Dotted = ()) -> bool:
+    """Whether a module, or a definition in it, is declared to be outside the code digest."""
+    inner = ".".join((*module.name[1:], *unit))
+    return any(inner == out or inner.startswith(f"{out}.") for out in OUTSIDE)
 
 
 def is_spec(module: Module) -> bool:

@@ -172,16 +172,17 @@ class Reader:
             self._visit(inner)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        """Annotations do no work, so they are not followed."""
+        """What an argument is annotated with names the class whose methods the function may call on it."""
         if not isinstance(node, ast.Lambda):
             self._bind(node.name)
             self._visit_all(node.decorator_list)
         self._visit_all((*node.args.defaults, *node.args.kw_defaults))
-        self._open(is_function=True, keeps=True)
-        arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg)
+        arguments = [item for item in ast.iter_child_nodes(node.args) if isinstance(item, ast.arg)]
         for argument in arguments:
-            if argument is not None:
-                self._bind(argument.arg)
+            self._annotation(argument.annotation)
+        self._open(is_function=True, keeps=True)
+        for argument in arguments:
+            self._bind(argument.arg)
         self._visit_all([node.body] if isinstance(node, ast.Lambda) else node.body)
         self._close()
 
@@ -196,15 +197,23 @@ class Reader:
         """In the body of a class an annotation works: it makes the fields of a dataclass or a Pydantic model."""
         in_class = len(self.scopes) > 1 and not self.scopes[-1].keeps
         if in_class:
-            for inner in ast.walk(node.annotation):
-                match inner:
-                    case ast.Name():
-                        self._name(inner, (), makes=False)
-                    case ast.Attribute():
-                        self._attribute(inner, makes=False)
+            self._annotation(node.annotation)
         self._visit(node.target)
         if node.value is not None:
             self._visit(node.value)
+
+    def _annotation(self, node: ast.AST | None) -> None:
+        """Every name in it; naming a class makes no instance of it."""
+        match node:
+            case None:
+                return
+            case ast.Name():
+                self._name(node, (), makes=False)
+            case ast.Attribute():
+                self._attribute(node, makes=False)
+            case _:
+                for inner in ast.iter_child_nodes(node):
+                    self._annotation(inner)
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self._visit(node.generators[0].iter)

@@ -19,6 +19,8 @@ class Spoken:
     """Of every value in the tree, base classes included: a lowered stage is also what it was lowered from."""
     strings: frozenset[str]
     literals: frozenset[frozenset[str]]
+    leaves: frozenset[Dotted]
+    """The classes among them that are no specs, such as that of references."""
 
     @classmethod
     def of(cls, stage: Spec) -> Self:
@@ -28,6 +30,7 @@ class Spoken:
             frozenset(name for kind in types for name in _bases(kind)),
             frozenset(str(value) for value in values if isinstance(value, str)),
             frozenset(texts for kind in types if issubclass(kind, Spec) for texts in _choices(kind)),
+            frozenset(_name(kind) for kind in types if not issubclass(kind, Spec)),
         )
 
 
@@ -46,7 +49,11 @@ def _values(value: object) -> Iterator[object]:
 
 
 def _bases(kind: type[Any]) -> tuple[Dotted, ...]:
-    return tuple((*base.__module__.split("."), base.__qualname__) for base in kind.__mro__)
+    return tuple(_name(base) for base in kind.__mro__)
+
+
+def _name(kind: type[Any]) -> Dotted:
+    return (*kind.__module__.split("."), kind.__qualname__)
 
 
 @cache

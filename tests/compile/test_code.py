@@ -314,6 +314,18 @@ def test_a_local_name_hides_a_module_name(toy: Toy) -> None:
     assert not {"toy.data.run.beside", "toy.data.run.UNUSED"} & reached
 
 
+def test_an_argument_leads_to_the_class_that_it_is_annotated_with(toy: Toy) -> None:
+    """Its methods are called on what came in, so no other name leads there."""
+    annotated = ("data/rows.py", "def second(table):", "from toy.data.exact import Table\n\ndef second(table: Table):")
+    assert set(toy(Train(), annotated).definitions) == {
+        "toy.data.exact.SIZE",
+        "toy.data.exact.Table",
+        "toy.data.exact.helper",
+        "toy.data.rows.second",
+        "toy.train.run.run",
+    }
+
+
 def test_kernel_sources_count_byte_by_byte(tmp_path: Path) -> None:
     root = tmp_path / "toy"
     (root / "kernels" / "norm").mkdir(parents=True)
