@@ -61,6 +61,7 @@ def stage(**changes: Any) -> PerplexityPlan:
         "determinism": "repeat",
         "numerics": {"threads": torch.get_num_threads()},
         "model": MODEL,
+        "tokenizer_kind": "sentencepiece_bpe",
     }
     return PerplexityPlan.model_validate_json(canonical(fields | changes))
 
