@@ -39,6 +39,10 @@ OUTSIDE = frozenset(
 KERNEL_SOURCES = frozenset({".c", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".triton"})
 
 
+Asked = dict[tuple[frozenset[str], str], bool]
+"""What a walk asked a stage's texts, and was answered."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -55,19 +59,19 @@ class CodeIndex:
     def __init__(self, package_root: Path) -> None:
         self.root = package_root
         self._modules: dict[Dotted, Module | None] = {}
-        self._known: dict[tuple[Dotted, frozenset[Dotted]], list[tuple[frozenset[str], frozenset[str], Code]]] = {}
+        self._known: dict[tuple[Dotted, frozenset[Dotted]], list[tuple[Asked, Code]]] = {}
 
     def reach(self, entry: tuple[str, str], stage: Spec) -> Code:
         """All that a stage reaches from a function (module, name); equal for stages that choose the same methods."""
         start = (*entry[0].split("."), entry[1])
         spoken = Spoken.of(stage)
         known = self._known.setdefault((start, spoken.classes), [])
-        for asked, held, code in known:
-            if spoken.strings & asked == held:
+        for asked, code in known:
+            if all(spoken.holds(*question) == answer for question, answer in asked.items()):
                 return code
         walk = Walk(self, start, spoken)
         code = walk.code()
-        known.append((frozenset(walk.asked), spoken.strings & walk.asked, code))
+        known.append((walk.asked, code))
         return code
 
     def module(self, name: Dotted) -> Module | None:
@@ -132,9 +136,9 @@ class Walk:
         self.start = start
         self.spoken = spoken
         self.classes = set(spoken.classes)  # grows by spec classes that kept code names outside patterns
-        self.strings = set(spoken.strings)  # grows by the texts of kept code
+        self.strings: set[str] = set()  # the texts of kept code
         self.attributes: set[str] = set()
-        self.asked: set[str] = set()
+        self.asked: Asked = {}
         self.reached: dict[tuple[Dotted, str], frozenset[int]] = {}
         self.queue: list[tuple[Module, str]] = []
 
@@ -233,10 +237,10 @@ class Walk:
 
     def _may_hold(self, text: str, arm: Arm) -> bool:
         """Only a `match` over values of one Literal of the stage's specs is decided by the stage."""
-        if not any(arm.strings <= values for values in self.spoken.literals):
+        if not self.spoken.decides(arm.strings):
             return True
-        self.asked.add(text)
-        return text in self.strings
+        held = self.asked[arm.strings, text] = self.spoken.holds(arm.strings, text)
+        return held or text in self.strings
 
     def _may_be(self, module: Module, cls: ast.expr) -> bool:
         found = self.index.find(absolute(module, tuple(ast.unparse(cls).split("."))))

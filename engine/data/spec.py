@@ -183,6 +183,9 @@ class ExactDuplicates(Spec):
     kind: Literal["exact"]
 
 
+DedupMethod = ExactDuplicates
+
+
 class Keep(Spec):
     """Which document of a cluster stays: the first domain in `priority`, then the smallest document id."""
 
@@ -198,7 +201,7 @@ class Dedup(Spec):
     documents: Ref
     scope: Literal["global", "local"]
     """`global` compares all documents, `local` only those of one domain."""
-    method: ExactDuplicates
+    method: DedupMethod
     keep: Keep = Keep()
 
     def outputs(self) -> tuple[str, ...]:

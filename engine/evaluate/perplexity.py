@@ -12,7 +12,7 @@ B windows, T inputs of a window, V vocabulary.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import assert_never, final
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from engine.artifacts.progress import progress
 from engine.artifacts.read import Input, Inputs, read_array, read_tensors
 from engine.data.documents import Document, read_documents
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
-from engine.evaluate.spec import PerplexityPlan
+from engine.evaluate.spec import PerplexityPlan, Unigram
 from engine.evaluate.tally import Tallies
 from engine.evaluate.unigram import unigram_nll
 from engine.models.build import build, load_weights
@@ -33,8 +33,7 @@ def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
     """Scores of the checkpoint by domain, and under `unigram` those of the baseline on the same ids."""
     assert torch.get_num_threads() == stage.numerics.threads, "the process was not started with the spec's threads"
     tokenizer = load_tokenizer(inputs.one(stage.tokenizer).folder)
-    rows = inputs.one(stage.baseline.rows).folder
-    baseline = unigram_nll(read_array(rows, "ids"), read_array(rows, "order"), tokenizer.vocabulary)
+    baseline = baseline_nll(stage, inputs, tokenizer.vocabulary)
     model = load_model(stage, inputs.one(stage.checkpoint))
     scores, unigram = Tallies(), Tallies()
     texts = encoded(documents(inputs.one(stage.documents)), tokenizer)
@@ -47,6 +46,16 @@ def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
         scores.add(item.document.domain, item.document.text, tokens, nll)
         unigram.add(item.document.domain, item.document.text, tokens, math.fsum(baseline[item.ids[1:]].tolist()))
     return {**scores.scores(), "unigram": unigram.scores()}
+
+
+def baseline_nll(stage: PerplexityPlan, inputs: Inputs, vocabulary: int) -> np.ndarray:
+    """-log p of every id in nats by the model that the checkpoint is compared with; fp64 [vocabulary]."""
+    match stage.baseline:
+        case Unigram(rows=ref):
+            rows = inputs.one(ref).folder
+            return unigram_nll(read_array(rows, "ids"), read_array(rows, "order"), vocabulary)
+        case _:
+            assert_never(stage.baseline)
 
 
 @final

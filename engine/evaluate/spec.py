@@ -20,6 +20,9 @@ class Unigram(Spec):
     rows: Ref
 
 
+Baseline = Unigram
+
+
 class Perplexity(Spec):
     """Token, word and byte perplexity of a checkpoint on documents, by domain. Output: `scores`."""
 
@@ -31,7 +34,7 @@ class Perplexity(Spec):
     window_tokens: Count
     """Tokens of context in one forward pass; windows do not overlap, and every token is scored once."""
     batch_rows: Count
-    baseline: Unigram
+    baseline: Baseline
     kernels: Kernels = Kernels()
 
     def outputs(self) -> tuple[str, ...]:

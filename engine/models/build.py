@@ -1,6 +1,7 @@
 """A model spec to a module with weights."""
 
 from collections.abc import Mapping
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +10,17 @@ from torch import nn
 
 from engine.kernels.spec import Kernels
 from engine.models.llama import LlamaDecoder
-from engine.models.spec import Llama
+from engine.models.spec import Llama, Model
 from engine.spec.errors import ArtifactError
 
 
-def build(spec: Llama, kernels: Kernels) -> nn.Module:
+def build(spec: Model, kernels: Kernels) -> nn.Module:
     """The module of a spec; its weights are unset until `load_weights`."""
     match spec:
         case Llama():
             return LlamaDecoder(spec, kernels)
+        case _:
+            assert_never(spec)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[np.float32]], origin: str) -> None:

@@ -1,54 +1,51 @@
 """Initial weights from named Philox streams, drawn in fp64 and rounded once: equal on every machine, without torch."""
 
 import math
+from collections.abc import Mapping
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.spec import Llama, NormalInit
+from engine.models.llama_shapes import RESIDUAL, llama_shapes
+from engine.models.spec import Llama, Model, NormalInit
 from engine.spec.philox import generator
 
 Weights = dict[str, npt.NDArray[np.float32]]
+Shapes = Mapping[str, tuple[int, ...]]
 
-RESIDUAL = ("attention.output.weight", "mlp.down.weight")  # the matrices that write into the residual stream
+
+def parameter_shapes(model: Model) -> Shapes:
+    """Every parameter of the engine's module by name."""
+    match model:
+        case Llama():
+            return llama_shapes(model)
+        case _:
+            assert_never(model)
 
 
-def parameter_shapes(model: Llama) -> dict[str, tuple[int, ...]]:
-    """Every parameter of the engine's module by name; a tied head has none of its own."""
-    width, head_width = model.width, model.width // model.heads
-    block = {
-        "attention_norm.weight": (width,),
-        "attention.query.weight": (width, width),
-        "attention.key.weight": (model.kv_heads * head_width, width),
-        "attention.value.weight": (model.kv_heads * head_width, width),
-        "attention.output.weight": (width, width),
-        "mlp_norm.weight": (width,),
-        "mlp.gate.weight": (model.mlp, width),
-        "mlp.up.weight": (model.mlp, width),
-        "mlp.down.weight": (width, model.mlp),
+def initial_weights(model: Model, seed: int) -> Weights:
+    """What a run begins with, for every parameter."""
+    match model:
+        case Llama():
+            return draw(llama_shapes(model), model.init, RESIDUAL, model.layers, seed)
+        case _:
+            assert_never(model)
+
+
+def draw(shapes: Shapes, init: NormalInit, residual: tuple[str, ...], layers: int, seed: int) -> Weights:
+    """Ones for vectors; for each matrix its own stream ("model", "init", name), scaled in fp64, rounded to fp32.
+
+    `residual` are the ends of the names of the matrices that write into the residual stream.
+    """
+    deep = init.std / math.sqrt(2 * layers) if init.residual == "scaled" else init.std
+    return {
+        name: _draw(name, shape, deep if name.endswith(residual) else init.std, seed) for name, shape in shapes.items()
     }
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (model.vocabulary, width)}
-    for layer in range(model.layers):
-        shapes |= {f"layers.{layer}.{name}": shape for name, shape in block.items()}
-    shapes["norm.weight"] = (width,)
-    if not model.tied:
-        shapes["head.weight"] = (model.vocabulary, width)
-    return shapes
 
 
-def initial_weights(model: Llama, seed: int) -> Weights:
-    """Ones for norms; for each matrix its own stream ("model", "init", name), scaled in fp64, rounded to fp32."""
-    return {name: _draw(name, shape, model, seed) for name, shape in parameter_shapes(model).items()}
-
-
-def _draw(name: str, shape: tuple[int, ...], model: Llama, seed: int) -> npt.NDArray[np.float32]:
+def _draw(name: str, shape: tuple[int, ...], std: float, seed: int) -> npt.NDArray[np.float32]:
     if len(shape) == 1:
         return np.ones(shape, np.float32)
     normals = generator(seed, "model", "init", name).normal(math.prod(shape))
-    return (normals * _std(name, model.init, model.layers)).astype(np.float32).reshape(shape)
-
-
-def _std(name: str, init: NormalInit, layers: int) -> float:
-    if init.residual == "scaled" and name.endswith(RESIDUAL):
-        return init.std / math.sqrt(2 * layers)
-    return init.std
+    return (normals * std).astype(np.float32).reshape(shape)

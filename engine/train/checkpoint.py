@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from engine.models.init import initial_weights
 from engine.spec.base import Spec
 from engine.spec.errors import ArtifactError
 from engine.spec.units import Index, Seed
-from engine.train.spec import TrainPlan
+from engine.train.spec import AdamW, Optimizer, TrainPlan
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -36,7 +37,7 @@ class Checkpoint:
     """A run at one step."""
 
     weights: Tensors
-    moments: dict[str, Tensors]  # exp_avg and exp_avg_sq, by parameter
+    moments: dict[str, Tensors]  # by kind, then by parameter
     state: State
 
 
@@ -45,10 +46,19 @@ def output_name(step: int) -> str:
     return f"step-{step}"
 
 
+def moment_names(optimizer: Optimizer) -> tuple[str, ...]:
+    """The kinds of moments that an optimizer keeps of every parameter."""
+    match optimizer:
+        case AdamW():
+            return ("exp_avg", "exp_avg_sq")
+        case _:
+            assert_never(optimizer)
+
+
 def initial(stage: TrainPlan) -> Checkpoint:
     """The run before its first step: drawn weights and zero moments."""
     weights = initial_weights(stage.model, stage.seed)
-    moments = {name: {p: np.zeros_like(w) for p, w in weights.items()} for name in ("exp_avg", "exp_avg_sq")}
+    moments = {name: {p: np.zeros_like(w) for p, w in weights.items()} for name in moment_names(stage.optimizer)}
     return Checkpoint(weights, moments, State(step=0, position=0, parent="", generators={"model/init": stage.seed}))
 
 
@@ -62,14 +72,14 @@ def write(out: Draft, checkpoint: Checkpoint) -> None:
     out.close(output)
 
 
-def read(folder: Path) -> Checkpoint:
+def read(folder: Path, optimizer: Optimizer) -> Checkpoint:
     """A checkpoint from the folder of its output; ArtifactError when it is damaged."""
     flat = read_tensors(folder, "optimizer")
-    moments: dict[str, Tensors] = {"exp_avg": {}, "exp_avg_sq": {}}
+    moments: dict[str, Tensors] = {kind: {} for kind in moment_names(optimizer)}
     for full, tensor in flat.items():
         kind, _, name = full.partition(".")
         if kind not in moments:
-            raise ArtifactError(f"{folder} holds a tensor {full!r} that AdamW does not know")
+            raise ArtifactError(f"{folder} holds a tensor {full!r} that {optimizer.kind} does not know")
         moments[kind][name] = tensor
     return Checkpoint(read_tensors(folder, "model"), moments, read_state(folder))
 
@@ -85,7 +95,8 @@ def read_state(folder: Path) -> State:
 
 def check_same_model(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
     """ArtifactError unless a checkpoint holds exactly the tensors of the stage's model, and lies at its first step."""
-    for kind, prefix in (("model", ""), ("optimizer", "exp_avg."), ("optimizer", "exp_avg_sq.")):
+    moments = (("optimizer", f"{kind}.") for kind in moment_names(stage.optimizer))
+    for kind, prefix in (("model", ""), *moments):
         found = {name: t.shape for name, t in read_tensors(folder, kind).items() if name.startswith(prefix)}
         wanted = {f"{prefix}{name}": shape for name, shape in shapes.items()}
         if found != wanted:

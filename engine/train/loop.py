@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import deepspeed
 import torch
 from deepspeed import DeepSpeedEngine, comm
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.artifacts import disk, environment
 from engine.artifacts.draft import Draft
@@ -21,9 +21,10 @@ from engine.train.checkpoint import Checkpoint, State
 from engine.train.data import Ids, Rows, batch_digest
 from engine.train.job import OBSERVED, Job, Observed
 from engine.train.objectives.next_token import next_token
-from engine.train.optimizer import AdamWOptimizer
+from engine.train.optimizer import StepOptimizer
+from engine.train.optimizers.adamw import AdamWOptimizer
 from engine.train.schedule import learning_rate
-from engine.train.spec import NextToken, TrainPlan
+from engine.train.spec import AdamW, NextToken, TrainPlan
 from engine.train.steplog import Step, StepLog
 
 
@@ -32,7 +33,7 @@ def train(job: Job) -> None:
     began = time.perf_counter()
     stage, out = job.stage, Draft(Path(job.out))
     check_numerics(stage)
-    at = checkpoint.read(Path(job.checkpoint)) if job.checkpoint else checkpoint.initial(stage)
+    at = checkpoint.read(Path(job.checkpoint), stage.optimizer) if job.checkpoint else checkpoint.initial(stage)
     engine, optimizer = start(stage, at)
     rows, log = Rows(Path(job.rows), stage.batch.rows), StepLog(out.folder)
     if not job.written:
@@ -50,11 +51,11 @@ def train(job: Job) -> None:
     engine.destroy()
 
 
-def start(stage: TrainPlan, at: Checkpoint) -> tuple[DeepSpeedEngine, AdamWOptimizer]:
+def start(stage: TrainPlan, at: Checkpoint) -> tuple[DeepSpeedEngine, StepOptimizer]:
     """DeepSpeed's engine and our optimizer, in the state of a checkpoint."""
     model = build(stage.model, stage.kernels)
     load_weights(model, at.weights, f"the checkpoint of step {at.state.step}")
-    optimizer = AdamWOptimizer(model, stage.optimizer, stage.kernels.adamw)
+    optimizer = optimizer_of(model, stage)
     config: dict[str, Any] = dict(stage.deepspeed)
     assert config["gradient_clipping"] == 0.0, "the loop clips by its own norm; DeepSpeed must not clip again"
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
@@ -63,8 +64,17 @@ def start(stage: TrainPlan, at: Checkpoint) -> tuple[DeepSpeedEngine, AdamWOptim
     return engine, optimizer
 
 
+def optimizer_of(model: nn.Module, stage: TrainPlan) -> StepOptimizer:
+    """The update that the spec names, before its first step."""
+    match stage.optimizer:
+        case AdamW():
+            return AdamWOptimizer(model, stage.optimizer, checkpoint.moment_names(stage.optimizer), stage.kernels.adamw)
+        case _:
+            assert_never(stage.optimizer)
+
+
 def update(
-    engine: DeepSpeedEngine, optimizer: AdamWOptimizer, stage: TrainPlan, ids_BT: Ids, step: int
+    engine: DeepSpeedEngine, optimizer: StepOptimizer, stage: TrainPlan, ids_BT: Ids, step: int
 ) -> tuple[float, float, float]:
     """One step over a batch: mean loss of all micro-batches, gradient norm before clipping, learning rate."""
     micro_batches = torch.split(torch.from_numpy(ids_BT), stage.batch.micro_rows)
@@ -111,7 +121,7 @@ def check_finite(step: int, losses: list[float], norm: float) -> None:
         )
 
 
-def save(engine: DeepSpeedEngine, optimizer: AdamWOptimizer, out: Draft, log: StepLog, state: State) -> None:
+def save(engine: DeepSpeedEngine, optimizer: StepOptimizer, out: Draft, log: StepLog, state: State) -> None:
     """Gathers whole tensors on every rank; rank 0 writes the checkpoint, after the log of its steps is durable."""
     gathered = Checkpoint(partition.full_weights(engine), partition.full_moments(engine, optimizer), state)
     if comm.get_rank() == 0:

@@ -18,7 +18,7 @@ from deepspeed.utils import (
 )
 from torch import Tensor
 
-from engine.train.optimizer import MOMENTS, AdamWOptimizer
+from engine.train.optimizer import StepOptimizer
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -46,26 +46,25 @@ def full_weights(engine: DeepSpeedEngine) -> Tensors:
     return {name: safe_get_full_fp32_param(p).numpy() for name, p in named}
 
 
-def full_moments(engine: DeepSpeedEngine, optimizer: AdamWOptimizer) -> dict[str, Tensors]:
-    """Both moments of every parameter, in fp32, on every rank."""
+def full_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer) -> dict[str, Tensors]:
+    """The moments of every parameter, in fp32, on every rank."""
+    kinds = optimizer.moment_names
     named = dict(engine.module.named_parameters())
     if engine.zero_optimization_stage() == 0:
-        pairs = {name: optimizer.moments(p) for name, p in named.items()}
-        return {kind: {name: pair[i].numpy() for name, pair in pairs.items()} for i, kind in enumerate(MOMENTS)}
-    return {
-        kind: {name: safe_get_full_optimizer_state(p, kind).numpy() for name, p in named.items()} for kind in MOMENTS
-    }
+        found = {name: optimizer.moments(p) for name, p in named.items()}
+        return {kind: {name: own[i].numpy() for name, own in found.items()} for i, kind in enumerate(kinds)}
+    return {kind: {name: safe_get_full_optimizer_state(p, kind).numpy() for name, p in named.items()} for kind in kinds}
 
 
-def load_moments(engine: DeepSpeedEngine, optimizer: AdamWOptimizer, moments: Mapping[str, Tensors]) -> None:
-    """Sets both moments of every parameter; before the first step of the engine."""
+def load_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer, moments: Mapping[str, Tensors]) -> None:
+    """Sets the moments of every parameter; before the first step of the engine."""
     for group in optimizer.param_groups:
         for p in group["params"]:
             optimizer.moments(p)
     if engine.zero_optimization_stage() > 0:
         engine.optimizer._lazy_init_hp_params_optimizer_state()  # DeepSpeed links partitions after a first step only
     for name, p in engine.module.named_parameters():
-        for i, kind in enumerate(MOMENTS):
+        for i, kind in enumerate(optimizer.moment_names):
             value = torch.from_numpy(np.array(moments[kind][name]))
             if engine.zero_optimization_stage() == 0:
                 optimizer.moments(p)[i].copy_(value)

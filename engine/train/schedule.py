@@ -2,13 +2,13 @@
 
 from typing import assert_never
 
-from engine.train.spec import Cosine
+from engine.train.spec import Cosine, Schedule
 
 PI = float.fromhex("0x1.921fb54442d18p+1")
 COSINE_TERMS = 12  # (pi/2)^24 / 24! is below 1e-19, far under the last place of a double
 
 
-def learning_rate(schedule: Cosine, step: int, steps: int) -> float:
+def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
     """The rate of update `step` (from 1 to `steps`)."""
     match schedule:
         case Cosine():

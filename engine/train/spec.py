@@ -18,6 +18,9 @@ class NextToken(Spec):
     kind: Literal["next_token"]
 
 
+Objective = NextToken
+
+
 class Batch(Spec):
     """Rows that make one step, and rows in one forward pass of one rank."""
 
@@ -34,16 +37,22 @@ class Cosine(Spec):
     warmup_steps: Index
 
 
+Schedule = Cosine
+
+
 class AdamW(Spec):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019); norms and other vectors are not decayed."""
 
     kind: Literal["adamw"]
-    lr: Cosine
+    lr: Schedule
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     eps: Positive = 1e-8
     weight_decay: NonNegative
     clip: Positive
     """Largest global gradient norm."""
+
+
+Optimizer = AdamW
 
 
 class Layout(Spec):
@@ -82,10 +91,10 @@ class Train(Spec):
     kind: Literal["train"]
     model: Model
     rows: Ref
-    objective: NextToken
+    objective: Objective
     batch: Batch
     steps: Count
-    optimizer: AdamW
+    optimizer: Optimizer
     kernels: Kernels = Kernels()
     layout: Layout = Layout()
     checkpoints: Checkpoints

@@ -27,6 +27,8 @@ class Exact(Spec):
 
     __module__ = "toy.data.spec"
     backend: Literal["reference", "fast"] = "reference"
+    other: Literal["fast"] = "fast"
+    """Chooses nothing for `backend`."""
 
 
 class Fuzzy(Spec):

@@ -1,0 +1,1 @@
+"""Optimizers: the engine's own updates, one file each."""
