@@ -1,6 +1,6 @@
 """What a verb gives back: the same facts as text for people and as data for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ class Answer:
     passed: bool = True
 
 
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as aligned columns; the last column is not padded."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: Container[str] = ()) -> str:
+    """Rows as aligned columns, those in `right` to the right; a column that is empty in every row is left out."""
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    widths = {i: max(len(row[i]) for row in (header, *rows)) for i in kept}
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(row[i].rjust(widths[i]) if header[i] in right else row[i].ljust(widths[i]) for i in kept).rstrip()
         for row in (header, *rows)
     ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines.insert(1, "  ".join("-" * width for width in widths.values()))
     return "\n".join(lines)

@@ -2,22 +2,23 @@
 
 import argparse
 
-from engine.artifacts.store import Store
 from engine.cli.answer import Answer
-from engine.cli.names import artifact_named
+from engine.cli.names import built_named
 from engine.cli.project import placement, project
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("artifact", metavar="ARTIFACT", help="experiment/stage@output")
+    parser.add_argument("artifact", metavar="ARTIFACT", help="experiment/stage[cell]@output, or a whole run")
     parser.add_argument("--fast", action="store_true", help="trust sizes and times of files, and say so")
 
 
 def answer(args: argparse.Namespace) -> Answer:
+    from engine.artifacts.store import Store
     from engine.report.audit import audit
 
     here = project(args)
-    found = artifact_named(args.artifact, here)
     place = placement(here.root)
-    report = audit(Store(place.artifacts), place.sources, found.name, found.output, fast=args.fast)
+    store = Store(place.artifacts)
+    run, output = built_named(args.artifact, here, store)
+    report = audit(store, place.sources, run, output, fast=args.fast)
     return Answer(report.text(), report.data(), report.passed)

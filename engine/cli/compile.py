@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from engine.artifacts.disk import write_whole
 from engine.cli.answer import Answer
-from engine.cli.project import project
+from engine.cli.project import Project, project
+from engine.compile.dvc import HEAD
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,24 +18,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
     files = here.generated(here.plans())
-    stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
-    orphans = [path for path in sorted(here.specs.glob("*/*.plan.json")) if path not in files]
-    names = [str(path.relative_to(here.root)) for path in (*stale, *orphans)]
-    data = {"checked": len(files), "stale" if args.check else "written": names}
+    stale = [path for path, text in files.items() if not path.is_file() or path.read_text(errors="replace") != text]
+    orphans = [path for path in generated_before(here) if path not in files]
+    names, gone = ([str(path.relative_to(here.root)) for path in paths] for paths in (stale, orphans))
+    data = {"checked": len(files), "stale" if args.check else "written": names, "orphaned": gone}
     if args.check:
-        text = "".join(f"not current: {name}\n" for name in names) + (
-            "run: facsimile compile" if names else "all current"
-        )
-        return Answer(text, data, passed=not names)
+        lines = [*(f"not current: {name}" for name in names), *(f"orphaned, no spec makes it: {name}" for name in gone)]
+        end = "run: facsimile compile" if lines else f"{len(files)} generated files are current"
+        return Answer("\n".join([*lines, end]), data, passed=not lines)
     for path in stale:
-        _write(path, files[path])
+        write_whole(path, files[path])
     for path in orphans:
         path.unlink()
-    text = "".join(f"wrote {name}\n" for name in names) + f"{len(files)} generated files are current"
-    return Answer(text, data)
+    lines = [*(f"wrote {name}" for name in names), *(f"removed {name}, no spec makes it" for name in gone)]
+    return Answer("\n".join([*lines, f"{len(files)} generated files are current"]), data)
 
 
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text)
-    scratch.replace(path)
+def generated_before(here: Project) -> list[Path]:
+    """Files below specs/ that an earlier compile wrote: golden plans, and dvc.yaml files that begin as ours do."""
+    pipelines = [path for path in here.specs.glob("*/dvc.yaml") if path.read_text(errors="replace").startswith(HEAD)]
+    return sorted([*here.specs.glob("*/*.plan.json"), *pipelines])

@@ -6,59 +6,117 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.artifacts.manifest import MANIFEST, read_manifest
+from engine.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from engine.cli.project import Project
+from engine.compile.dvc import artifact_path
 from engine.compile.plan import golden
 from engine.spec.errors import SpecError
+from engine.spec.nearest import did_you_mean
+
+ALONE = "(engine code)"  # stands for all definitions: a manifest keeps only their digest together
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a diff: a golden plan as plain data, and metrics by run where there are any."""
+    """One side of a diff as plain data: a golden plan, or a finished run (`run` is its name) with what it gave."""
 
     name: str
     plan: dict[str, Any]
-    metrics: dict[str, Any]
+    run: str = ""
+    manifest: Manifest | None = None
 
 
 def side(text: str, here: Project) -> Side:
     """The side that a word of the command line names."""
-    folder = Path(text)
-    if (folder / MANIFEST).is_file():
-        return _finished(folder)
+    experiment, slash, run = text.partition("/")
+    for folder in (Path(text), here.root / artifact_path(experiment, run)) if slash else ():
+        if (folder / MANIFEST).is_file():
+            return finished(text, read_manifest(folder / MANIFEST))
     revision, colon, experiment = text.rpartition(":")
     if colon:
-        return Side(text, _revision(revision, experiment, here.root), {})
-    return Side(text, golden(here.plan(text)), {})
+        return Side(text, _kept(revision, experiment, here.root))
+    if "/" in text and not text.endswith(".yaml"):
+        raise SpecError(f"{text} is no finished run (no {MANIFEST} there), nor an experiment, nor REVISION:EXPERIMENT")
+    return Side(text, golden(here.plan(text)))
 
 
-def _finished(folder: Path) -> Side:
-    manifest = read_manifest(folder / MANIFEST)
-    run = {
-        "recipe": manifest.recipe,
-        "code": {"digest": manifest.code, "definitions": {"(engine code)": manifest.code}},
-        "inputs": {},
-        "stage": manifest.stage,
+def finished(name: str, manifest: Manifest) -> Side:
+    """A finished run as a plan of that run alone."""
+    experiment, _, run = manifest.run.partition("/")
+    inputs = {
+        ref: {f"{item.run.partition('/')[2]}@{item.output}": item.recipe for item in records}
+        for ref, records in manifest.inputs.items()
     }
-    return Side(str(folder), {"format": 1, "runs": {"run": run}}, {"run": manifest.metrics})
+    entry = {"recipe": manifest.recipe, "code": {"digest": manifest.code}, "stage": manifest.stage}
+    return Side(name, alone(experiment, run, entry, inputs), run, manifest)
 
 
-def _revision(revision: str, experiment: str, root: Path) -> dict[str, Any]:
+def alone(experiment: str, run: str, entry: dict[str, Any], inputs: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """A golden plan of one run, and of its inputs as far as their recipes go."""
+    needs = {name.rpartition("@")[0]: recipe for names in inputs.values() for name, recipe in names.items()}
+    code = entry["code"]["digest"]
+    runs = {need: _bare(recipe) for need, recipe in needs.items()}
+    own = {
+        **entry,
+        "code": {"digest": code, "definitions": {ALONE: code}},
+        "inputs": {ref: list(names) for ref, names in inputs.items()},
+    }
+    return {"format": 1, "experiment": experiment, "runs": {**runs, run: own}}
+
+
+def _bare(recipe: str) -> dict[str, Any]:
+    return {"recipe": recipe, "code": {"digest": "", "definitions": {}}, "inputs": {}, "stage": {}}
+
+
+def narrowed(whole: Side, run: str) -> Side:
+    """Of a plan only one run, to be compared with a finished one; SpecError when it has no such run."""
+    runs = whole.plan["runs"]
+    if run not in runs:
+        raise SpecError(f"{whole.name} has no run {run!r}; it has {', '.join(runs)}{did_you_mean(run, runs)}")
+    entry = runs[run]
+    inputs = {
+        ref: {name: runs[name.rpartition("@")[0]]["recipe"] for name in names} for ref, names in entry["inputs"].items()
+    }
+    return Side(f"{whole.name}, {run}", alone(whole.plan["experiment"], run, entry, inputs), run)
+
+
+def _kept(revision: str, experiment: str, root: Path) -> dict[str, Any]:
+    """The golden plan that a git revision keeps: it is compared as it is, never compiled again."""
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
-    names = _git(root, "ls-tree", "-r", "--name-only", "--full-tree", revision, f"{prefix}specs/").splitlines()
+    commit = _commit(root, revision)
+    names = _git(root, "ls-tree", "-r", "--name-only", "--full-tree", commit, f"{prefix}specs/").splitlines()
+    kept = {Path(name).name.removesuffix(".plan.json"): name for name in names if name.endswith(".plan.json")}
     wanted = experiment.rpartition("/")[2].removesuffix(".yaml")
-    found = [name for name in names if name.endswith(f"/{wanted}.plan.json")]
-    if not found:
-        known = [Path(name).name.removesuffix(".plan.json") for name in names if name.endswith(".plan.json")]
-        raise SpecError(f"{revision} keeps no plan of {experiment!r}; it keeps {', '.join(known) or 'none'}")
-    plan: dict[str, Any] = json.loads(_git(root, "show", f"{revision}:{found[0]}"))
-    if plan.get("format") != 1:
-        raise SpecError(f"{revision}:{found[0]} has format {plan.get('format')}; this engine reads format 1")
-    return plan
+    if wanted not in kept:
+        known = ", ".join(kept) or "none; was it compiled and committed there?"
+        raise SpecError(f"{revision} keeps no plan of {wanted!r}; it keeps {known}{did_you_mean(wanted, kept)}")
+    try:
+        plan: Any = json.loads(_git(root, "show", f"{commit}:{kept[wanted]}"))
+    except ValueError as error:
+        raise SpecError(f"{revision}:{kept[wanted]} is no JSON: {error}") from error
+    match plan:
+        case {"format": 1, "runs": dict()}:
+            return dict(plan)
+        case {"format": found}:
+            raise SpecError(f"{revision}:{kept[wanted]} has format {found!r}; this engine reads format 1")
+        case _:
+            raise SpecError(f"{revision}:{kept[wanted]} is no golden plan")
+
+
+def _commit(root: Path, revision: str) -> str:
+    try:
+        return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
+    except SpecError as error:
+        if not _git(root, "for-each-ref", "--count=1", "refs/heads", "refs/remotes").strip():
+            raise SpecError(f"no revision {revision!r}: the git repository of {root} has no commits yet") from error
+        raise SpecError(f"no revision {revision!r} in the git repository of {root}; see: git log --oneline") from error
 
 
 def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise SpecError("git is not installed, and REVISION:EXPERIMENT asks it for a golden plan") from error
     if done.returncode:
         raise SpecError(f"git {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout

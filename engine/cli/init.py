@@ -1,14 +1,16 @@
 """`facsimile init DIR`: a new project with a first spec, its compiled files and CI, that uses the installed engine."""
 
 import argparse
+import json
 import subprocess
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 
 from engine import __version__
 from engine.cli.answer import Answer
 from engine.cli.project import Project
-from engine.spec.errors import SpecError
+from engine.spec.errors import ArtifactError, SpecError
 
 COPIES = {
     "specs/first/first.yaml": "specs/first/first.yaml",
@@ -16,45 +18,78 @@ COPIES = {
     "workflows/facsimile.yaml": ".github/workflows/facsimile.yaml",
     "README.md": "README.md",
 }
+COMMANDS = (
+    ("git", "init", "--quiet"),
+    ("dvc", "init", "--quiet"),
+    ("dvc", "config", "core.analytics", "false"),
+    ("git", "add", "--all"),
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="a folder that does not exist yet, or is empty")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet, or is empty")
 
 
 def answer(args: argparse.Namespace) -> Answer:
     root = args.folder.resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise SpecError(f"{args.folder} is there already and not empty; name a new folder")
+        state = "is there already and not empty" if root.is_dir() else "is a file"
+        raise SpecError(f"{args.folder} {state}; name a new folder")
+    try:
+        written = write_project(root)
+    except OSError as error:
+        raise ArtifactError(f"{args.folder} cannot be made: {error.filename}: {error.strerror}") from error
+    left = start(root)
+    lines = [f"made {args.folder}", *(f"  {name}" for name in written), *(f"not done: {text}" for text in left)]
+    data = {"folder": str(root), "files": written, "not_done": left}
+    return Answer("\n".join([*lines, f"next: cd {args.folder}, then as README.md says"]), data)
+
+
+def write_project(root: Path) -> list[str]:
+    """The files of a new project, compiled; their names."""
     templates = files("engine.cli") / "templates"
-    for source, target in COPIES.items():
-        _write(root / target, templates.joinpath(source).read_text())
-    _write(root / "requirements.txt", f"facsimile=={__version__}\n")
-    here = Project(root)
-    for path, text in here.generated(here.plans()).items():
+    texts = {root / target: templates.joinpath(source).read_text() for source, target in COPIES.items()}
+    texts[root / "requirements.txt"] = requirement()
+    for path, text in texts.items():
         _write(path, text)
-    said = [_start(root, "git", "init", "--quiet"), _start(root, "dvc", "init", "--quiet")]
-    if not said[1]:
-        _start(root, "dvc", "config", "core.analytics", "false")
-    written = sorted(
-        str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and not hidden(path, root)
-    )
-    text = "\n".join([f"made {args.folder}", *(f"  {name}" for name in written), *filter(None, said)])
-    return Answer(f"{text}\nnext: cd {args.folder} && dvc repro", {"folder": str(root), "files": written})
+    here = Project(root)
+    made = here.generated(here.plans())
+    for path, text in made.items():
+        _write(path, text)
+    return sorted(str(path.relative_to(root)) for path in (*texts, *made))
 
 
-def hidden(path: Path, root: Path) -> bool:
-    """Whether a file belongs to git or DVC."""
-    return path.relative_to(root).parts[0] in (".git", ".dvc")
+def requirement() -> str:
+    """The line that installs this very engine elsewhere, from where it was installed here (PEP 610)."""
+    try:
+        found = distribution("facsimile").read_text("direct_url.json")
+    except PackageNotFoundError:
+        found = None
+    match json.loads(found or "{}"):
+        case {"url": str(url), "vcs_info": {"vcs": str(vcs), "commit_id": str(commit)}}:
+            return f"facsimile @ {vcs}+{url}@{commit}\n"
+        case {"url": str(url)}:
+            return f"# The engine was installed from this machine; name a place that others reach too.\nfacsimile @ {url}\n"
+        case _:
+            return f"facsimile=={__version__}\n"
 
 
-def _start(root: Path, *command: str) -> str:
-    """Runs a command in the new project; gives a line for the person when it could not."""
+def start(root: Path) -> list[str]:
+    """Makes the project a git repository that DVC works in; what could not be done, with the reason."""
+    left = []
+    for command in COMMANDS:
+        problem = _run(root, command)
+        if problem:
+            left.append(f"{' '.join(command)} ({problem})")
+    return left
+
+
+def _run(root: Path, command: tuple[str, ...]) -> str:
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return f"not done: {' '.join(command)} ({command[0]} is not installed)"
-    return "" if done.returncode == 0 else f"not done: {' '.join(command)} ({done.stderr.strip()})"
+        return f"{command[0]} is not installed"
+    return "" if done.returncode == 0 else done.stderr.strip() or f"it ended with code {done.returncode}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from engine.artifacts.store import Store
 from engine.cli.answer import Answer
-from engine.cli.names import artifact_named
+from engine.cli.names import built_named
 from engine.cli.project import placement, project
+from engine.spec.errors import SpecError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +16,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace) -> Answer:
     from engine.artifacts.lineage import graph, render_html, render_json, render_text
+    from engine.artifacts.store import Store
 
     here = project(args)
-    found = graph(Store(placement(here.root).artifacts), artifact_named(args.artifact, here).name)
+    store = Store(placement(here.root).artifacts)
+    found = graph(store, built_named(args.artifact, here, store)[0])
     if args.html:
+        if not args.html.parent.is_dir():
+            raise SpecError(f"--html {args.html}: there is no folder {args.html.parent}")
         args.html.write_text(render_html(found))
         return Answer(f"wrote {args.html}", {"file": str(args.html)})
     return Answer(render_text(found), render_json(found))

@@ -1,14 +1,17 @@
 """The console script: chooses a verb, prints its answer as text or JSON, and turns errors into exit codes."""
 
 import argparse
+import errno
 import importlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from engine import __version__
 from engine.cli.answer import Answer
@@ -32,6 +35,17 @@ VERBS = {
     "export": "a checkpoint for other people's tools",
 }
 FINE, FAILED, USER_ERROR, OUR_FAULT = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells say it
+DISK_TROUBLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}  # a missing file is not among them: who needs one says so in better words, or it is our fault
 
 
 class Verb(Protocol):
@@ -42,60 +56,94 @@ class Verb(Protocol):
     def answer(self, args: argparse.Namespace) -> Answer: ...
 
 
+class Parser(argparse.ArgumentParser):
+    """Refuses by SpecError, so that a wrong argument too is told as text or as JSON; no abbreviated flags."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SpecError(f"{message}; see: {self.prog} --help")
+
+    def words(self, words: Sequence[str]) -> argparse.Namespace:
+        """The parsed words; the first unknown one is told with the nearest flag."""
+        args, unknown = self.parse_known_args(words)
+        if unknown:
+            flags = re.findall(r"--[a-z]+", self.format_usage())
+            self.error(f"unknown argument {unknown[0]!r}{did_you_mean(unknown[0], flags)}")
+        return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; 0 fine, 1 the check failed, 2 the user's error, 3 our fault."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        print(overview())
+        _print(overview())
         return FINE if words else USER_ERROR
     if words[0] == "--version":
-        print(f"facsimile {__version__}")
+        _print(f"facsimile {__version__}")
         return FINE
     as_json = "--json" in words
-    if words[0] not in VERBS:
-        return _say(SpecError(f"no verb {words[0]!r}; see facsimile --help{did_you_mean(words[0], VERBS)}"), as_json)
-    return _run_verb(words[0], words[1:], as_json)
-
-
-def _run_verb(name: str, words: list[str], as_json: bool) -> int:
-    verb = cast("Verb", importlib.import_module(f"engine.cli.{name}"))
-    parser = argparse.ArgumentParser(prog=f"facsimile {name}", description=VERBS[name])
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--project", type=Path, help="the project folder (default: the nearest one above this folder)")
-    verb.arguments(parser)
-    args = parser.parse_args(words)
     try:
-        answer = verb.answer(args)
-        print(json.dumps(answer.data, indent=1, ensure_ascii=False) if as_json else answer.text)
-        sys.stdout.flush()
+        answer = _answer(words)
     except (SpecError, ArtifactError) as error:
-        return _say(error, as_json)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
+        return _refuse(error, as_json)
+    except OSError as error:
+        return _fault(as_json) if error.errno not in DISK_TROUBLE else _refuse(_of_disk(error), as_json)
     except KeyboardInterrupt:
-        print("interrupted; what is finished stays, the rest is taken up again", file=sys.stderr)
-        return 130
+        print("interrupted; what was half-made does not count as built", file=sys.stderr)
+        return INTERRUPTED
     except Exception:
-        traceback.print_exc()
-        print(
-            "\nThis is a fault of the engine, not of your spec; please report it with the text above.", file=sys.stderr
-        )
-        return OUR_FAULT
+        return _fault(as_json)
+    _print(_json(answer.data) if as_json else answer.text.rstrip("\n"))
     return FINE if answer.passed else FAILED
 
 
-def _say(error: SpecError | ArtifactError, as_json: bool) -> int:
+def _answer(words: list[str]) -> Answer:
+    name = words[0]
+    if name not in VERBS:
+        raise SpecError(f"no verb {name!r}; see: facsimile --help{did_you_mean(name, VERBS)}")
+    verb = cast("Verb", importlib.import_module(f"engine.cli.{name}"))
+    parser = Parser(prog=f"facsimile {name}", description=VERBS[name], allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    text = "the project folder (default: the nearest one above this folder)"
+    parser.add_argument("--project", type=Path, metavar="DIR", help=text)
+    verb.arguments(parser)
+    return verb.answer(parser.words(words[1:]))
+
+
+def _print(text: str) -> None:
+    """Prints; a reader that has seen enough, such as `head`, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False)
+
+
+def _refuse(error: SpecError | ArtifactError, as_json: bool) -> int:
     problems = error.problems if isinstance(error, SpecError) else (Problem(str(error)),)
     if as_json:
-        rows = [
-            {"message": p.message, "path": p.path, "file": p.file, "line": p.line, "column": p.column} for p in problems
-        ]
-        print(json.dumps({"error": type(error).__name__, "problems": rows}, indent=1, ensure_ascii=False))
+        _print(_json({"error": type(error).__name__, "problems": [asdict(problem) for problem in problems]}))
     else:
         count = f"{len(problems)} problems:\n" if len(problems) > 1 else ""
         print(f"error: {count}{error}", file=sys.stderr)
     return USER_ERROR if isinstance(error, SpecError) else FAILED
+
+
+def _of_disk(error: OSError) -> ArtifactError:
+    """A file that the system would not let us read or write."""
+    where = f"{error.filename}: " if error.filename else ""
+    return ArtifactError(f"{where}{error.strerror}; mend that, then run the same command again")
+
+
+def _fault(as_json: bool) -> int:
+    traceback.print_exc()
+    text = "This is a fault of the engine, not of your spec; please report it with the text above."
+    print(f"\n{text}", file=sys.stderr)
+    if as_json:
+        _print(_json({"error": "Fault", "problems": [asdict(Problem(text))]}))
+    return OUR_FAULT
 
 
 def overview() -> str:

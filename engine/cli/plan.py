@@ -2,19 +2,25 @@
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.artifacts.store import Store
 from engine.cli.answer import Answer, table
 from engine.cli.project import placement, project
 from engine.compile.plan import Plan, PlannedRun
 from engine.spec.canonical import plain
-from engine.spec.errors import ArtifactError
+from engine.spec.errors import ArtifactError, SpecError
 from engine.train.spec import TrainPlan
+
+if TYPE_CHECKING:  # importing it takes longer than the help of a verb may
+    from engine.artifacts.store import Store
+
+HEADER = ("stage", "kind", "state", "recipe", "parameters", "tokens", "FLOPs", "memory", "time", "why")
+NUMBERS = {"parameters", "tokens", "FLOPs", "memory", "time"}
+SHORTEST, MINUTE, HOUR, DAY = 0.1, 60, 3600, 86400  # seconds
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment")
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="the name or the path of a spec")
     parser.add_argument("--deepspeed", metavar="STAGE", help="print only the DeepSpeed JSON of a training stage")
 
 
@@ -22,18 +28,28 @@ def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
     plan = here.plan(args.experiment)
     if args.deepspeed:
-        configs = [run.stage.deepspeed for run in plan.cells(args.deepspeed) if isinstance(run.stage, TrainPlan)]
+        configs = deepspeed(plan, args.deepspeed)
         return Answer("\n".join(json.dumps(config, indent=1) for config in configs), configs)
-    store = Store(placement(here.root).artifacts)
-    states = state_of_runs(plan, store)
+    from engine.artifacts.store import Store
+
+    states = state_of_runs(plan, Store(placement(here.root).artifacts))
+    waiting = [run for run in plan.runs.values() if states[run.name][0] != "built"]
+    runs = [_data(run, *states[run.name]) for run in plan.runs.values()]
+    data = {"experiment": plan.name, "runs": runs, "would_run": [run.name for run in waiting]}
     rows = [_row(run, *states[run.name]) for run in plan.runs.values()]
-    data = [_data(run, *states[run.name]) for run in plan.runs.values()]
-    waiting = sum(state != "built" for state, _ in states.values())
-    header = ("stage", "kind", "state", "recipe", "parameters", "tokens", "FLOPs", "memory", "why")
-    return Answer(f"{table(header, rows)}\n{waiting} of {len(rows)} would run", {"experiment": plan.name, "runs": data})
+    return Answer(f"{table(HEADER, rows, NUMBERS)}\n{_summary(len(rows), waiting)}", data)
 
 
-def state_of_runs(plan: Plan, store: Store) -> dict[str, tuple[str, str]]:
+def deepspeed(plan: Plan, stage: str) -> list[dict[str, Any]]:
+    """The DeepSpeed JSON of a training stage: one, or one for each cell."""
+    found = [run.stage.deepspeed for run in plan.cells(stage) if isinstance(run.stage, TrainPlan)]
+    if not found:
+        trains = dict.fromkeys(run.name for run in plan.runs.values() if isinstance(run.stage, TrainPlan))
+        raise SpecError(f"{plan.name}/{stage} is no training stage; {plan.name} has {', '.join(trains) or 'none'}")
+    return found
+
+
+def state_of_runs(plan: Plan, store: "Store") -> dict[str, tuple[str, str]]:
     """(state, reason) of every run: built, or would run and why."""
     found: dict[str, tuple[str, str]] = {}
     for name, run in plan.runs.items():
@@ -44,7 +60,7 @@ def state_of_runs(plan: Plan, store: Store) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _state(name: str, run: PlannedRun, store: Store) -> tuple[str, str]:
+def _state(name: str, run: PlannedRun, store: "Store") -> tuple[str, str]:
     try:
         manifest = store.manifest(name)
     except ArtifactError as error:
@@ -61,9 +77,36 @@ def _state(name: str, run: PlannedRun, store: Store) -> tuple[str, str]:
 
 def _row(run: PlannedRun, state: str, why: str) -> tuple[str, ...]:
     cost = run.estimate
-    numbers = (f"{cost.parameters:,}", f"{cost.tokens:,}", f"{cost.flops:.3g}", f"{cost.memory_bytes / 2**20:,.0f} MiB")
-    shown = numbers if cost.flops else ("", "", "", "")
-    return (run.name, run.stage.kind, state, run.recipe[:12], *shown, why)
+    numbers = (
+        f"{cost.parameters:,}" if cost.parameters else "",
+        f"{cost.tokens:,}" if cost.tokens else "",
+        f"{cost.flops:.2e}" if cost.flops else "",
+        _size(cost.memory_bytes) if cost.memory_bytes else "",
+        duration(cost.seconds) if cost.seconds else "",
+    )
+    return (run.name, run.stage.kind, state, run.recipe[:12], *numbers, why)
+
+
+def _size(count: int) -> str:
+    mebi = count / 2**20
+    return f"{mebi:,.0f} MiB" if mebi < 2**10 else f"{mebi / 2**10:,.1f} GiB"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, length in (("d", DAY), ("h", HOUR), ("min", MINUTE)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s" if seconds >= SHORTEST else f"< {SHORTEST} s"
+
+
+def _summary(count: int, waiting: list[PlannedRun]) -> str:
+    text = f"{len(waiting)} of {count} would run"
+    flops = sum(run.estimate.flops for run in waiting)
+    if not flops:
+        return text
+    seconds, rate = sum(run.estimate.seconds for run in waiting), waiting[-1].estimate.flops_per_second
+    return f"{text}: {flops:.2e} FLOPs, {duration(seconds)} at {rate:.0e} a second, without starting and writing"
 
 
 def _data(run: PlannedRun, state: str, why: str) -> dict[str, Any]:

@@ -1,28 +1,34 @@
 """`facsimile trace`: a row of a training step to documents, byte ranges and source rows; or a document to its steps."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.artifacts.placement import Placement
-from engine.artifacts.store import Store
 from engine.cli.answer import Answer
 from engine.cli.names import Artifact, run_named
 from engine.cli.project import placement, project
 from engine.spec.errors import SpecError
 from engine.train.spec import TrainPlan
 
+if TYPE_CHECKING:  # importing it takes longer than the help of a verb may
+    from engine.artifacts.read import Input
+
+ID_DIGITS = 32
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a training stage, for instance quickstart/stage1")
+    parser.add_argument("run", metavar="RUN", help="a training run, experiment/stage[cell]")
     parser.add_argument("--step", type=int, help="the step, from 1")
     parser.add_argument("--row", type=int, help="the row of the step's batch, from 0 (default: all)")
-    parser.add_argument("--document", metavar="ID", help="the steps that read this document")
+    parser.add_argument(
+        "--document", metavar="ID", help="the steps that read this document; the first digits of an id will do"
+    )
 
 
 def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
     found = run_named(args.run, here)
-    if (args.step is None) == (args.document is None):
+    if (args.step is None) == (args.document is None) or (args.row is not None and args.step is None):
         raise SpecError("give either --step N [--row R] or --document ID")
     if not isinstance(found.run.stage, TrainPlan):
         trains = [run.name for run in found.plan.runs.values() if isinstance(run.stage, TrainPlan)]
@@ -60,6 +66,7 @@ def of_document(found: Artifact, stage: TrainPlan, document: str, place: Placeme
     from engine.data.provenance import positions_of_document
 
     rows, provenance, documents = pack_inputs(found, stage, place)
+    document = document_id(documents, document)
     size = stage.batch.rows
     positions = [int(p) for p in positions_of_document(rows, provenance, documents, document)]
     seen = [(p // size + 1, p % size) for p in positions if p // size + 1 <= stage.steps]
@@ -79,8 +86,26 @@ def of_document(found: Artifact, stage: TrainPlan, document: str, place: Placeme
     return Answer("\n".join(lines), data)
 
 
-def pack_inputs(found: Artifact, stage: TrainPlan, place: Placement) -> tuple[Any, Any, Any]:
+def document_id(documents: "Input", text: str) -> str:
+    """The id that a text spells, or that alone begins with it."""
+    from engine.artifacts.read import read_table
+
+    if len(text) == ID_DIGITS:
+        return text
+    batches = read_table(documents.folder, ["id"])
+    found = [known for batch in batches for known in batch.column("id").to_pylist() if known.startswith(text)]
+    if len(found) == 1:
+        return str(found[0])
+    place = f"{documents.run}@{documents.output}"
+    if not found:
+        raise SpecError(f"{place} has no document {text}; `facsimile trace RUN --step N` prints ids")
+    shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+    raise SpecError(f"{len(found)} documents of {place} begin with {text!r}: {shown}; write more digits")
+
+
+def pack_inputs(found: Artifact, stage: TrainPlan, place: Placement) -> tuple["Input", "Input", "Input"]:
     """The rows that a training stage reads, their provenance, and the documents they were packed from."""
+    from engine.artifacts.store import Store
     from engine.data.spec import Pack
     from engine.run import open_one
 

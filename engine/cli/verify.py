@@ -3,22 +3,28 @@
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from engine.artifacts.recorded import load_recorded
-from engine.artifacts.store import Store
 from engine.cli.answer import Answer, table
 from engine.cli.project import Project, placement, project
+from engine.cli.run import safe_path
 from engine.compile.plan import Plan
 from engine.spec.errors import ArtifactError, SpecError
 
+PATIENCE_SECONDS = 20  # for an interrupted stage to end its own processes
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", nargs="?", help="default: every experiment that has recorded digests")
-    parser.add_argument("--stage", help="rebuild up to this stage only, and compare it")
+    parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="default: all with recorded digests")
+    parser.add_argument("--stage", metavar="STAGE", help="rebuild and compare only what this stage stands on")
     parser.add_argument("--built", action="store_true", help="compare what is built in data/artifacts; rebuild nothing")
     parser.add_argument("--keep", action="store_true", help="keep the scratch folder and print where it is")
 
@@ -35,10 +41,16 @@ def answer(args: argparse.Namespace) -> Answer:
 
 
 def _recorded_plans(here: Project) -> list[Plan]:
-    found = [plan for plan in here.plans() if plan.files[0].with_suffix(".digests.json").exists()]
+    found = [plan for plan in here.plans() if _record_file(plan).exists()]
     if not found:
         raise SpecError("no experiment has recorded digests; build one and run: facsimile record EXPERIMENT")
     return found
+
+
+def _record_file(plan: Plan) -> Path:
+    from engine.report.verify import digests_file
+
+    return digests_file(plan)
 
 
 def _verify(here: Project, plan: Plan, args: argparse.Namespace) -> Answer:
@@ -46,26 +58,69 @@ def _verify(here: Project, plan: Plan, args: argparse.Namespace) -> Answer:
         plan.cells(args.stage)
     if args.built:
         return compare_built(plan, placement(here.root).artifacts, args.stage)
-    (here.root / "data").mkdir(exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".verify-", dir=here.root / "data"))
-    try:
+    record = _record_file(plan)
+    if not record.exists():
+        name = record.relative_to(here.root)
+        raise SpecError(
+            f"no digests are recorded for {plan.name} ({name}); build it, then: facsimile record {plan.name}"
+        )
+    with scratch_folder(here.root / "data", args.keep) as scratch:
         rebuild(here, plan, scratch, args.stage)
-        found = compare_built(plan, scratch, args.stage)
-        return Answer(found.text + (f"\nkept: {scratch}" if args.keep else ""), found.data, found.passed)
+        return compare_built(plan, scratch, args.stage)
+
+
+@contextmanager
+def scratch_folder(parent: Path, keep: bool) -> Iterator[Path]:
+    """A folder that is removed however the block ends, by Ctrl-C or SIGTERM too; with `keep` it is told and stays."""
+    parent.mkdir(exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".verify-", dir=parent))
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield scratch
     finally:
-        if not args.keep:
+        signal.signal(signal.SIGTERM, before)
+        if keep:
+            print(f"kept: {scratch}", file=sys.stderr)
+        else:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def rebuild(here: Project, plan: Plan, scratch: Path, last: str | None) -> None:
-    """Every stage up to `last`, each in a process of its own as DVC would run it."""
-    for stage in needed(plan, last):
+    """Every stage up to `last`, each in a process of its own as DVC would run it; what they say is seen on stderr."""
+    stages = needed(plan, last)
+    for number, stage in enumerate(stages, start=1):
+        print(f"[{number} of {len(stages)}] {plan.name}/{stage}", file=sys.stderr, flush=True)
         words = ["run", plan.name, stage, "--recipe", plan.recipe(stage), "--artifacts", str(scratch)]
-        command = [sys.executable, "-P", "-m", "engine", *words, "--project", str(here.root)]
-        if subprocess.run(
-            command, cwd=here.root, env=dict(os.environ), stdout=subprocess.DEVNULL, check=False
-        ).returncode:
+        command = [sys.executable, *safe_path(here.root), "-m", "engine", *words, "--project", str(here.root)]
+        if finished(command, here.root):
             raise ArtifactError(f"{plan.name}/{stage} could not be rebuilt; its messages stand above")
+
+
+def finished(command: list[str], folder: Path) -> int:
+    """The exit code of a command in a process group of its own, which is interrupted with us and then waited for.
+
+    It must have ended before its folder is removed, or it would go on writing there.
+    """
+    process = subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
+    )
+    try:
+        return process.wait()
+    finally:
+        try:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def needed(plan: Plan, last: str | None) -> list[str]:
@@ -82,12 +137,13 @@ def needed(plan: Plan, last: str | None) -> list[str]:
 
 def compare_built(plan: Plan, artifacts: Path, last: str | None) -> Answer:
     """The table of outcomes for what lies in `artifacts`."""
-    from engine.report.verify import compared, digests_file
+    from engine.artifacts.store import Store
+    from engine.report.verify import compared
 
     stages = needed(plan, last)
     rows = [
         row
-        for row in compared(plan, Store(artifacts), load_recorded(digests_file(plan)))
+        for row in compared(plan, Store(artifacts), load_recorded(_record_file(plan)))
         if row.run.partition("/")[2].partition("[")[0] in stages
     ]
     lines = []

@@ -10,6 +10,7 @@ from engine.artifacts.recorded import Comparison, Kind, Recorded, compare, recor
 from engine.artifacts.store import Store
 from engine.artifacts.toolchain import Toolchain
 from engine.compile.plan import Plan
+from engine.compile.resolve import stage_of
 from engine.run import toolchain_of
 from engine.spec.errors import ArtifactError
 
@@ -50,7 +51,9 @@ def compared(plan: Plan, store: Store, recorded: Recorded) -> Iterator[Row]:
         manifest = store.manifest(run)
         if manifest is None or manifest.recipe != plan.runs[name].recipe:
             state = "not built" if manifest is None else f"built by another recipe, {manifest.recipe[:12]}"
-            yield Row(run, kind, {}, Comparison("not recorded", f"{state}; run: dvc repro {plan.name}-{name}"))
+            yield Row(
+                run, kind, {}, Comparison("not recorded", f"{state}; run: dvc repro {plan.name}-{stage_of(name)}")
+            )
             continue
         chain = built_with(plan, name, store).digest
         comparison = compare(recorded, name, manifest, kind, chain, tolerance)
@@ -73,7 +76,9 @@ def recorded_now(plan: Plan, store: Store, recorded: Recorded) -> Recorded:
         run = f"{plan.name}/{name}"
         manifest = store.manifest(run)
         if manifest is None or manifest.recipe != plan.runs[name].recipe:
-            raise ArtifactError(f"{run} is not built by the current recipe; run: dvc repro {plan.name}-{name}")
+            raise ArtifactError(
+                f"{run} is not built by the current recipe; run: dvc repro {plan.name}-{stage_of(name)}"
+            )
         chain = built_with(plan, name, store)
         recorded = recording(recorded, name, manifest, kind, chain.digest, chain.facts)
     return Recorded(
