@@ -18,6 +18,7 @@ COPIES = {
     "workflows/facsimile.yaml": ".github/workflows/facsimile.yaml",
     "README.md": "README.md",
 }
+LOCAL = "# The engine was installed from this machine; name a place that others reach too."
 COMMANDS = (
     ("git", "init", "--quiet"),
     ("dvc", "init", "--quiet"),
@@ -69,7 +70,7 @@ def requirement() -> str:
         case {"url": str(url), "vcs_info": {"vcs": str(vcs), "commit_id": str(commit)}}:
             return f"facsimile @ {vcs}+{url}@{commit}\n"
         case {"url": str(url)}:
-            return f"# The engine was installed from this machine; name a place that others reach too.\nfacsimile @ {url}\n"
+            return f"{LOCAL}\nfacsimile @ {url}\n"
         case _:
             return f"facsimile=={__version__}\n"
 
