@@ -63,10 +63,13 @@ def run_one(
     inputs = open_inputs(plan, planned, store)
     check_inputs(store, inputs)
     watch = Stopwatch.start()
-    with store.begin(run, planned.recipe, keep=isinstance(planned.stage, TrainPlan)) as draft:
+    keep = isinstance(planned.stage, TrainPlan)
+    with store.begin(run, planned.recipe, keep) as draft:
         try:
             metrics = run_stage(planned.stage, inputs, draft, placement)
         except Exception:
+            if not keep:
+                disk.remove(draft.folder)  # nobody takes it up again, and the disk may be full
             refuse_edited(store, inputs, draft)  # which explains most failures
             raise
         refuse_edited(store, inputs, draft)

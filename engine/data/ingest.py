@@ -85,13 +85,13 @@ def _tasks(sources: tuple[Source, ...], placement: Placement, folder: Path) -> l
     """All that is to be read, in the order of the corpus. Every file is fetched and checked before any is read."""
     paths = [resolve(source, placement) for source in sources]
     tasks: list[Task] = []
-    taken: dict[tuple[str, str], str] = {}
+    taken: dict[tuple[str, str, str], str] = {}
     for number, (source, path) in enumerate(zip(sources, paths, strict=True)):
         spool = folder / f"members-{number:04d}"
         spool.mkdir()
         members = _members(source, path, spool)
         for member in members:
-            first = taken.setdefault((source.sha256, member.name), source.name)
+            first = taken.setdefault((source.sha256, file_name(source), member.name), source.name)
             if first != source.name:
                 raise ArtifactError(
                     f"sources {first} and {source.name} both read {file_name(source)}!{member.name}: its documents "
