@@ -9,10 +9,11 @@ from engine.compile.resolve import Runs, in_order, named_runs, reference_problem
 from engine.data.spec import Clean, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.spec import ClaimsPlan, Perplexity
 from engine.experiment import Experiment, Stage
+from engine.models.spec import Llama, Model
 from engine.spec.errors import Problem
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
-from engine.train.spec import FromCheckpoint, Train
+from engine.train.spec import Cosine, FromCheckpoint, Schedule, Train
 
 
 def problems(experiment: Experiment) -> list[Problem]:
@@ -114,16 +115,32 @@ def _train(stage: Train) -> Iterator[tuple[str, str]]:
         yield from (
             ("layout", f"DeepSpeed would refuse the compiled configuration: {text}") for text in check_config(config)
         )
-    if stage.model.width % stage.model.heads:
-        yield "model.heads", f"width {stage.model.width} is no multiple of {stage.model.heads} heads"
-    elif stage.model.width // stage.model.heads % 2:
-        yield "model.heads", f"a head of {stage.model.width // stage.model.heads} is odd; rotary positions turn pairs"
-    if stage.model.heads % stage.model.kv_heads:
-        yield "model.kv_heads", f"{stage.model.heads} heads are no multiple of {stage.model.kv_heads} kv_heads"
-    if stage.optimizer.lr.warmup_steps > stage.steps:
-        yield "optimizer.lr.warmup_steps", f"the warm-up is longer than the {stage.steps} steps of the run"
-    if stage.optimizer.lr.floor > stage.optimizer.lr.peak:
-        yield "optimizer.lr.floor", f"the floor lies above the peak {stage.optimizer.lr.peak}"
+    yield from ((f"model.{path}", text) for path, text in _model(stage.model))
+    yield from ((f"optimizer.lr.{path}", text) for path, text in _schedule(stage.optimizer.lr, stage.steps))
+
+
+def _model(model: Model) -> Iterator[tuple[str, str]]:
+    match model:
+        case Llama():
+            if model.width % model.heads:
+                yield "heads", f"width {model.width} is no multiple of {model.heads} heads"
+            elif model.width // model.heads % 2:
+                yield "heads", f"a head of {model.width // model.heads} is odd; rotary positions turn pairs"
+            if model.heads % model.kv_heads:
+                yield "kv_heads", f"{model.heads} heads are no multiple of {model.kv_heads} kv_heads"
+        case _:
+            assert_never(model)
+
+
+def _schedule(schedule: Schedule, steps: int) -> Iterator[tuple[str, str]]:
+    match schedule:
+        case Cosine():
+            if schedule.warmup_steps > steps:
+                yield "warmup_steps", f"the warm-up is longer than the {steps} steps of the run"
+            if schedule.floor > schedule.peak:
+                yield "floor", f"the floor lies above the peak {schedule.peak}"
+        case _:
+            assert_never(schedule)
 
 
 def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
