@@ -64,7 +64,7 @@ def run_one(
     check_inputs(store, inputs)
     watch = Stopwatch.start()
     keep = isinstance(planned.stage, TrainPlan)
-    with store.begin(run, planned.recipe, keep) as draft:
+    with store.begin(run, planned.recipe, keep) as draft, disk.writing(draft.folder):
         try:
             metrics = run_stage(planned.stage, inputs, draft, placement)
         except Exception:
@@ -156,7 +156,7 @@ def read_observed(draft: Draft) -> dict[str, Any]:
     path = draft.folder / ".observed.json"
     if not path.is_file():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text())
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -178,7 +178,7 @@ def _result(manifest: Manifest) -> dict[str, object]:
 def _curve(outcome: Outcome, placement: Placement, header: bool) -> str:
     log = Store(placement.artifacts).folder(outcome.run) / "log" / "steps.jsonl"
     cell = cell_of(outcome.run)
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     names = ("step", "loss", "grad_norm", "lr")
     head = ",".join((*names, *(["cell"] if cell else []))) + "\n"
     lines = (",".join((*(str(row[name]) for name in names), *([f'"{cell}"'] if cell else []))) + "\n" for row in rows)
@@ -188,5 +188,5 @@ def _curve(outcome: Outcome, placement: Placement, header: bool) -> str:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text)
+    scratch.write_text(text, encoding="utf-8")
     scratch.replace(path)

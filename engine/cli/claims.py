@@ -22,7 +22,7 @@ def answer(args: argparse.Namespace) -> Answer:
     page = here.root / "REPRODUCE.md"
     if args.check or args.write:
         text = render(here.root)
-        current = page.is_file() and page.read_text() == text
+        current = page.is_file() and page.read_text(encoding="utf-8") == text
         if args.check:
             return Answer(
                 "REPRODUCE.md is current" if current else "REPRODUCE.md is not current; run: facsimile claims --write",

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
     files = here.generated(here.plans())
-    stale = [path for path, text in files.items() if not path.is_file() or path.read_text(errors="replace") != text]
+    stale = [path for path, text in files.items() if not path.is_file() or path.read_bytes() != text.encode("utf-8")]
     orphans = [path for path in generated_before(here) if path not in files]
     names, gone = ([str(path.relative_to(here.root)) for path in paths] for paths in (stale, orphans))
     data = {"checked": len(files), "stale" if args.check else "written": names, "orphaned": gone}
@@ -36,5 +36,6 @@ def answer(args: argparse.Namespace) -> Answer:
 
 def generated_before(here: Project) -> list[Path]:
     """Files below specs/ that an earlier compile wrote: golden plans, and dvc.yaml files that begin as ours do."""
-    pipelines = [path for path in here.specs.glob("*/dvc.yaml") if path.read_text(errors="replace").startswith(HEAD)]
+    head = HEAD.encode("utf-8")
+    pipelines = [path for path in here.specs.glob("*/dvc.yaml") if path.read_bytes().startswith(head)]
     return sorted([*here.specs.glob("*/*.plan.json"), *pipelines])

@@ -49,7 +49,7 @@ def answer(args: argparse.Namespace) -> Answer:
 def write_project(root: Path) -> list[str]:
     """The files of a new project, compiled; their names."""
     templates = files("engine.cli") / "templates"
-    texts = {root / target: templates.joinpath(source).read_text() for source, target in COPIES.items()}
+    texts = {root / target: templates.joinpath(source).read_text(encoding="utf-8") for source, target in COPIES.items()}
     texts[root / "requirements.txt"] = requirement()
     for path, text in texts.items():
         _write(path, text)
@@ -95,4 +95,4 @@ def _run(root: Path, command: tuple[str, ...]) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")

@@ -24,6 +24,6 @@ def answer(args: argparse.Namespace) -> Answer:
     if args.html:
         if not args.html.parent.is_dir():
             raise SpecError(f"--html {args.html}: there is no folder {args.html.parent}")
-        args.html.write_text(render_html(found))
+        args.html.write_text(render_html(found), encoding="utf-8")
         return Answer(f"wrote {args.html}", {"file": str(args.html)})
     return Answer(render_text(found), render_json(found))

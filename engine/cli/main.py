@@ -3,6 +3,7 @@
 import argparse
 import errno
 import importlib
+import io
 import json
 import os
 import re
@@ -74,6 +75,9 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; 0 fine, 1 the check failed, 2 the user's error, 3 our fault."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has not all letters
     if not words or words[0] in ("-h", "--help"):
         _print(overview())
         return FINE if words else USER_ERROR

@@ -35,7 +35,7 @@ class Project:
     def spec_files(self) -> list[Path]:
         """Every spec: a YAML file with an `experiment` key, sorted by path."""
         found = sorted(path for path in self.specs.glob("*/*.yaml") if path.name != "dvc.yaml")
-        return [path for path in found if _EXPERIMENT.search(path.read_text(errors="replace"))]
+        return [path for path in found if _EXPERIMENT.search(path.read_text(encoding="utf-8", errors="replace"))]
 
     def spec_file(self, experiment: str) -> Path:
         """The spec with this name or path."""

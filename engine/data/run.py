@@ -32,7 +32,8 @@ def run_clean(stage: Clean, inputs: Inputs, out: Draft, _placement: Placement) -
     with DocumentTable(out, "documents") as table, Drops(out) as drops:
         for document in clean(_told(source, "clean"), stage.steps, drops.add):
             table.add(document)
-        refuse_empty(table.documents, f"the steps dropped all of {source.run}; see `dropped`, or ask less of them")
+        reasons = ", ".join(f"{counts.total()} for {reason}" for reason, counts in sorted(drops.counts.items()))
+        refuse_empty(table.documents, f"the steps dropped all of {source.run}: {reasons}; ask less of them")
     return table.metrics() | drops.metrics()
 
 

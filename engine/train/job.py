@@ -9,6 +9,7 @@ from engine.train.spec import TrainPlan
 JOB = ".job.json"
 OBSERVED = ".observed.json"
 FAILURE = ".failure.txt"
+FAILURE_BYTES = 4096
 WORKER_LOG = ".worker.log"
 
 

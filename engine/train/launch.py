@@ -76,8 +76,8 @@ def check_ended(process: "subprocess.Popen[bytes]", failure: Path, log: Path) ->
     """ArtifactError when the ranks failed: with their own words for people, or else with the end of their log."""
     if process.wait() == 0:
         return
-    if failure.is_file():
-        raise ArtifactError(failure.read_text(encoding="utf-8"))
+    if failure.is_file() and (told := failure.read_text(encoding="utf-8", errors="replace").strip()):
+        raise ArtifactError(told)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     raise ArtifactError(
         f"a training rank ended with code {process.returncode}; the last lines of {log}:\n" + "\n".join(lines)

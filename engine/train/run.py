@@ -16,7 +16,7 @@ from engine.models.init import parameter_shapes
 from engine.spec.canonical import pretty
 from engine.train.checkpoint import check_same_model, output_name
 from engine.train.data import Rows, batch_digest, check_rows
-from engine.train.job import FAILURE, JOB, WORKER_LOG, Job
+from engine.train.job import FAILURE, FAILURE_BYTES, JOB, WORKER_LOG, Job
 from engine.train.launch import check_ended, follow, ranks
 from engine.train.spec import FromCheckpoint, TrainPlan
 from engine.train.steplog import LOG, lines, metrics, read_steps
@@ -95,7 +95,7 @@ def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement:
         out=str(out.folder.resolve()),
     )
     failure, log = out.folder / FAILURE, out.folder / WORKER_LOG
-    failure.unlink(missing_ok=True)
+    failure.write_bytes(b" " * FAILURE_BYTES)
     write_whole(out.folder / JOB, pretty(job))
     with ranks((out.folder / JOB,), stage.layout.world, log, placement.root) as process:
         for _ in progress(follow(process, out.folder / LOG), stage.steps - begin.step, "steps", "train"):

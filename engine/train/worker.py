@@ -11,8 +11,9 @@ from pathlib import Path
 
 import deepspeed
 
+from engine.artifacts.disk import writing
 from engine.spec.errors import FacsimileError
-from engine.train.job import FAILURE, Job
+from engine.train.job import FAILURE, FAILURE_BYTES, Job
 from engine.train.loop import train
 
 ORPHANED = 3
@@ -27,9 +28,11 @@ def main() -> None:
     for path in sys.argv[1:]:
         job = Job.model_validate_json(Path(path).read_bytes())
         try:
-            train(job)
+            with writing(Path(job.out)):
+                train(job)
         except FacsimileError as error:
-            (Path(job.out) / FAILURE).write_text(str(error), encoding="utf-8")
+            with (Path(job.out) / FAILURE).open("r+b") as failure:
+                failure.write(str(error).encode("utf-8")[:FAILURE_BYTES])  # into its place: the disk may be full
             raise
 
 
