@@ -18,8 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(args: argparse.Namespace) -> Answer:
+    from engine.artifacts.lineage import graph
     from engine.artifacts.read import Inputs, read_tensors
     from engine.artifacts.store import Store
+    from engine.data.tokenizer import read_info
+    from engine.report.card import card
     from engine.run import check_inputs, open_one
 
     here = project(args)
@@ -40,6 +43,8 @@ def answer(args: argparse.Namespace) -> Answer:
     scratch = args.folder.with_name(f".{args.folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     export_hf(read_tensors(checkpoint.folder, "model"), stage.model, tokenizer.folder, scratch)
+    readme = card(checkpoint, stage, read_info(tokenizer.folder), graph(store, found.name))
+    (scratch / "README.md").write_text(readme, encoding="utf-8")
     scratch.rename(args.folder)
     text = f"wrote {args.folder} from {found.name}@{found.output}, content {checkpoint.digest[:12]}"
     return Answer(text, {"folder": str(args.folder), "checkpoint": checkpoint.digest})

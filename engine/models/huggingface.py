@@ -1,7 +1,6 @@
 """LLaMA weights from and to a Hugging Face folder: config.json and safetensors, never a pickle."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import safetensors
 import torch
 from safetensors.numpy import save_file
 
+from engine.data.tokenizers.export import export_tokenizer
 from engine.models.init import Weights, parameter_shapes
 from engine.models.spec import Llama
 from engine.spec.canonical import pretty
@@ -60,17 +60,15 @@ def import_hf(folder: Path) -> tuple[Llama, Weights]:
 def export_hf(
     weights: Mapping[str, npt.NDArray[np.float32]], model: Llama, tokenizer: Path | None, folder: Path
 ) -> None:
-    """Writes a folder that AutoModelForCausalLM loads; the files of the tokenizer folder are put beside it."""
+    """Writes a folder that AutoModelForCausalLM loads, and AutoTokenizer when it is given the tokenizer's folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(pretty(config_of(model)), encoding="utf-8")
+    end_id = export_tokenizer(tokenizer, folder).end_id if tokenizer else None
+    (folder / "config.json").write_text(pretty(config_of(model, end_id)), encoding="utf-8")
     tensors = {hf_name(name): np.ascontiguousarray(weights[name]) for name in sorted(parameter_shapes(model))}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    for file in sorted(tokenizer.iterdir()) if tokenizer else ():
-        if file.is_file():
-            shutil.copyfile(file, folder / file.name)
 
 
-def config_of(model: Llama) -> dict[str, Any]:
+def config_of(model: Llama, end_id: int | None) -> dict[str, Any]:
     """transformers' config.json of a spec, for versions 4 (rope_theta) and 5 (rope_parameters)."""
     return {
         **FIXED,
@@ -91,7 +89,7 @@ def config_of(model: Llama) -> dict[str, Any]:
         "tie_word_embeddings": model.tied,
         "initializer_range": model.init.std,
         "bos_token_id": None,
-        "eos_token_id": None,
+        "eos_token_id": end_id,
     }
 
 

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from engine.data.tokenizer import load_tokenizer
 from engine.kernels.spec import Kernels
 from engine.models.build import build, load_weights
 from engine.models.huggingface import export_hf, import_hf
 from engine.models.init import initial_weights
 from engine.models.spec import Llama
 from engine.spec.errors import ArtifactError
+from tests.data.built import bpe, documents, prose, trained
 
 IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(1)).integers(0, 300, (2, 64)))
 
@@ -69,3 +71,13 @@ def test_another_architecture_is_refused_by_the_name_of_its_setting(tmp_path: Pa
     config.write_text(config.read_text().replace('"attention_bias": false', '"attention_bias": true'))
     with pytest.raises(ArtifactError, match="attention_bias is True"):
         import_hf(tmp_path)
+
+
+def test_a_tokenizer_goes_along_and_its_end_token_ends_a_generation(tmp_path: Path) -> None:
+    spec, corpus = tiny(True, 4).replace(vocabulary=400), documents(tmp_path, prose("code", 30))
+    tokenizer = trained(tmp_path, corpus, bpe(vocabulary=400)).outputs["model"].folder
+    export_hf(initial_weights(spec, 1), spec, tokenizer, tmp_path / "out")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert theirs.generation_config.eos_token_id == 2
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("the graph\n")["input_ids"]
+    assert ids == load_tokenizer(tokenizer).encode("the graph\n")[0].tolist()
