@@ -70,7 +70,7 @@ def _last_seconds(run: str, here: Project) -> float | None:
         seen = read_observation(Store(placement(here.root).artifacts).observation(run))
     except ArtifactError:
         return None  # a damaged one tells no time; `audit` tells of the damage
-    return None if seen is None else round(seen.seconds, 1)
+    return None if seen is None else seen.seconds
 
 
 def _stages(predictions: tuple[Prediction, ...], costs: dict[str, dict[str, Any]]) -> list[str]:

@@ -28,10 +28,10 @@ class Prediction:
 
 
 def predict(old: GoldenPlan, new: GoldenPlan) -> tuple[Prediction, ...]:
-    """One prediction a run, in the order of the new plan, removed runs last."""
+    """One prediction a run, inputs first and else in the order of the new plan, removed runs last."""
     found: dict[str, Prediction] = {}
-    for run, after in new["runs"].items():
-        before = old["runs"].get(run)
+    for run in in_order(new["runs"]):
+        after, before = new["runs"][run], old["runs"].get(run)
         if before is None:
             found[run] = Prediction(run, "new")
         elif before["recipe"] == after["recipe"]:
@@ -42,13 +42,31 @@ def predict(old: GoldenPlan, new: GoldenPlan) -> tuple[Prediction, ...]:
     return (*found.values(), *gone)
 
 
+def in_order(runs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The runs with those they read before them; the golden plans that git keeps are sorted by name."""
+    ordered: dict[str, None] = {}
+    waiting = list(reversed(runs))
+    while waiting:
+        run = waiting.pop()
+        missing = [need for need in needs(runs[run]) if need not in ordered]
+        if missing:
+            waiting += [run, *reversed(missing)]
+        else:
+            ordered[run] = None
+    return tuple(ordered)
+
+
+def needs(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """The runs that a run reads, each once."""
+    return tuple(dict.fromkeys(name.rpartition("@")[0] for names in run["inputs"].values() for name in names))
+
+
 def _rebuilt(
     run: str, before: Mapping[str, Any], after: Mapping[str, Any], above: Mapping[str, Prediction]
 ) -> Prediction:
     fields = tuple(str(change) for change in diff(before["stage"], after["stage"]))
     code = changed_definitions(before["code"]["definitions"], after["code"]["definitions"])
-    needs = dict.fromkeys(name.rpartition("@")[0] for names in after["inputs"].values() for name in names)
-    moved = next((above[need] for need in needs if above[need].status != "stays"), None)
+    moved = next((above[need] for need in needs(after) if above[need].status != "stays"), None)
     way = (moved.run, *moved.inputs) if moved else ()
     return Prediction(run, "will rebuild", fields, code, way)
 
