@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +19,8 @@ from engine.cli.run import safe_path
 from engine.compile.plan import Plan
 from engine.spec.errors import ArtifactError, SpecError
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 20  # for an interrupted stage to end its own processes
 
 
@@ -61,9 +63,8 @@ def _verify(here: Project, plan: Plan, args: argparse.Namespace) -> Answer:
     record = _record_file(plan)
     if not record.exists():
         name = record.relative_to(here.root)
-        raise SpecError(
-            f"no digests are recorded for {plan.name} ({name}); build it, then: facsimile record {plan.name}"
-        )
+        remedy = f"build it, then run: facsimile record {plan.name}"
+        raise SpecError(f"no digests are recorded for {plan.name} ({name}); {remedy}")
     with scratch_folder(here.root / "data", args.keep) as scratch:
         rebuild(here, plan, scratch, args.stage)
         return compare_built(plan, scratch, args.stage)
@@ -103,24 +104,35 @@ def rebuild(here: Project, plan: Plan, scratch: Path, last: str | None) -> None:
 def finished(command: list[str], folder: Path) -> int:
     """The exit code of a command in a process group of its own, which is interrupted with us and then waited for.
 
-    It must have ended before its folder is removed, or it would go on writing there.
+    It must have ended before its folder is removed, or it would go on writing there. So an interruption is only noted
+    when it comes: raised between the start of the process and its first name here, it would leave the process alone.
     """
-    process = subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
-    )
+    noted: list[int] = []
+    heard = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda number, _frame: noted.append(number)) for number in heard}
     try:
-        return process.wait()
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
+        )
+        while process.poll() is None and not noted:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_SECONDS)
+        if noted:
+            end(process)
+            raise KeyboardInterrupt
+        return process.returncode
     finally:
-        try:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-                process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Interrupts a process group, gives it time to end its own processes, then kills what is left."""
+    for number, patience in ((signal.SIGINT, PATIENCE_SECONDS), (signal.SIGKILL, None)):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
 
 
 def needed(plan: Plan, last: str | None) -> list[str]:

@@ -45,7 +45,7 @@ def predict(old: GoldenPlan, new: GoldenPlan) -> tuple[Prediction, ...]:
 def in_order(runs: Mapping[str, Any]) -> tuple[str, ...]:
     """The runs with those they read before them; the golden plans that git keeps are sorted by name."""
     ordered: dict[str, None] = {}
-    waiting = list(reversed(runs))
+    waiting = list(reversed(list(runs)))
     while waiting:
         run = waiting.pop()
         missing = [need for need in needs(runs[run]) if need not in ordered]

@@ -1,0 +1,66 @@
+"""`claims` prints verdicts, fails when an invariant fails, and keeps REPRODUCE.md current."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import call
+
+
+def verdict(name: str, class_: str, outcome: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "class": class_,
+        "says": "something",
+        "source": "this project",
+        "check": "traced",
+        "verdict": outcome,
+        "threshold": "0 problems",
+        "numbers": {"problems": 3},
+    }
+
+
+@pytest.fixture
+def checked(toy: Path) -> Path:
+    """The toy project, whose claims stage left two verdicts."""
+    results = toy / "data" / "results" / "toy" / "claims.json"
+    results.parent.mkdir(parents=True)
+    found = [verdict("traced", "invariant", "holds"), verdict("better", "paper", "not reproduced")]
+    results.write_text(json.dumps({"metrics": {"verdicts": {one["id"]: one for one in found}}, "outputs": {}}))
+    return toy
+
+
+def test_verdicts_as_text_and_json(checked: Path) -> None:
+    text, data = call(checked, "claims"), call(checked, "claims", "toy", "--json")
+    assert (text.code, data.code) == (0, 0)
+    assert "Statements of papers: 0 of 1 hold, 1 not reproduced\n" in text.out
+    assert "Invariants of this engine: 1 of 1 hold\n" in text.out
+    assert {(row["id"], row["verdict"]) for row in data.json} == {("traced", "holds"), ("better", "not reproduced")}
+
+
+def test_an_invariant_that_fails_is_a_failed_check(checked: Path) -> None:
+    results = checked / "data" / "results" / "toy" / "claims.json"
+    results.write_text(results.read_text().replace('"holds"', '"fails"'))
+    assert call(checked, "claims").code == 1
+
+
+def test_before_any_claim_was_checked(toy: Path) -> None:
+    assert call(toy, "claims").out.startswith("no claim has been checked yet; `dvc repro`")
+    assert call(toy, "claims", "--json").json == []
+    wrong = call(toy, "claims", "tyo")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "no paper 'tyo' in" in wrong.err
+
+
+def test_reproduce_md_is_checked_and_written(checked: Path) -> None:
+    page = checked / "REPRODUCE.md"
+    missing = call(checked, "claims", "--check")
+    assert (missing.code, missing.out) == (1, "REPRODUCE.md is not current; run: facsimile claims --write\n")
+    assert call(checked, "claims", "--write").out == "wrote REPRODUCE.md\n"
+    assert page.read_text().startswith("# 0 of 0 published results were re-trained at published scale")
+    assert call(checked, "claims", "--check").out == "REPRODUCE.md is current\n"
+    assert call(checked, "claims", "--write", "--json").json == {"written": False}
+    page.write_text(page.read_text() + "by hand\n")
+    assert call(checked, "claims", "--check", "--json").json == {"current": False}
