@@ -15,8 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(args: argparse.Namespace) -> Answer:
-    from engine.artifacts.lineage import graph, render_html, render_json, render_text
+    from engine.artifacts.lineage import graph
     from engine.artifacts.store import Store
+    from engine.report.lineage import render_html, render_json, render_text
 
     here = project(args)
     store = Store(placement(here.root).artifacts)
