@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.running import Project, new_project
+
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "tests" / "toy"
 
@@ -51,3 +53,29 @@ def toy(tmp_path: Path) -> Path:
 def cli() -> Callable[[Path], Cli]:
     """Makes a command line for a project."""
     return Cli
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The toy project, built by `dvc repro` in peace. Never changed: `project` gives a copy."""
+    project = new_project(tmp_path_factory.mktemp("undisturbed") / "project")
+    project.dvc("repro")
+    return project
+
+
+@pytest.fixture
+def project(undisturbed: Project, tmp_path: Path) -> Project:
+    """A copy of the built toy project."""
+    return undisturbed.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The toy project with nothing built. Never changed: `bare` gives a copy."""
+    return new_project(tmp_path_factory.mktemp("untouched") / "project")
+
+
+@pytest.fixture
+def bare(untouched: Project, tmp_path: Path) -> Project:
+    """A copy of the toy project with nothing built."""
+    return untouched.copy(tmp_path / "project")

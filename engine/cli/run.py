@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import engine
-from engine.artifacts.environment import closed_environment
+from engine.artifacts.environment import closed_environment, not_closed
 from engine.cli.answer import Answer
 from engine.cli.project import placement, project
 from engine.compile.plan import Plan
@@ -28,11 +28,10 @@ def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
     plan = here.plan(args.experiment)
     check_recipe(plan, args.stage, args.recipe)
-    if os.environ.get(MARK) != "1":
-        reexecute(plan)
+    place = placement(here.root, args.artifacts and args.artifacts.resolve())
+    close_environment(plan, args.stage)
     from engine.run import run_all
 
-    place = placement(here.root, args.artifacts and args.artifacts.resolve())
     outcomes = run_all(plan, args.stage, place, tuple(sys.argv), lambda text: print(text, file=sys.stderr))
     rows = [{"run": o.run, "status": o.status, "content": o.manifest.content} for o in outcomes]
     lines = [f"{row['run']}: {row['status']}, content {row['content'][:SHOWN_DIGITS]}" for row in rows]
@@ -60,9 +59,18 @@ def check_recipe(plan: Plan, stage: str, recipe: str | None) -> None:
         )
 
 
-def reexecute(plan: Plan) -> None:
-    """Starts this very command again with the closed environment; does not return."""
-    closed = closed_environment(plan.experiment.numerics, os.environ)
+def close_environment(plan: Plan, stage: str) -> None:
+    """Starts this very command again with the closed environment, unless it runs in one already.
+
+    The mark only ends the circle; a stage that computes believes nothing but the environment itself.
+    """
+    numerics = plan.experiment.numerics
+    odd = not_closed(numerics, os.environ)
+    if MARK in os.environ:
+        if odd and any(cell.stage.toolchain == "compute" for cell in plan.cells(stage)):
+            raise ArtifactError(f"the environment is not closed ({', '.join(odd)}); unset {MARK} and run again")
+        return
+    closed = closed_environment(numerics, os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, *safe_path(Path.cwd()), "-m", "engine", *sys.argv[1:]]

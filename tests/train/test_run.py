@@ -103,6 +103,16 @@ def test_goes_on_from_the_last_checkpoint_whose_bytes_are_right(project: Path, c
     assert [json.loads(line)["step"] for line in (out / LOG).read_text().splitlines()] == [1, 2]
 
 
+def test_a_checkpoint_that_was_trained_on_other_rows_is_not_gone_on_from(project: Path, cells: Cells) -> None:
+    out = project / "out"
+    shutil.copytree(cells.root / "straight", out, dirs_exist_ok=True)
+    lines = (out / LOG).read_text(encoding="ascii").splitlines(keepends=True)
+    batch = json.loads(lines[2])["batch"]
+    (out / LOG).write_text("".join(lines).replace(batch, "0" * 64), encoding="ascii")
+    begin = beginning(toy.plan(), toy.inputs(project / "pack"), Draft(out))
+    assert (begin.step, begin.written) == (2, True)
+
+
 def test_a_finished_run_whose_commit_was_killed_needs_no_ranks(project: Path, cells: Cells) -> None:
     shutil.copytree(cells.root / "straight", project / "out", dirs_exist_ok=True)
     before = toy.run(project)
