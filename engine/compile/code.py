@@ -14,7 +14,7 @@ from typing import final
 
 from engine.compile.names import NO_ARM, Arm, Definition, Dotted, Load
 from engine.compile.source import MAIN, TOP, Module
-from engine.compile.spoken import Spoken
+from engine.compile.choices import Choices
 from engine.spec.base import Spec
 from engine.spec.canonical import digest
 
@@ -64,12 +64,12 @@ class CodeIndex:
     def reach(self, entry: tuple[str, str], stage: Spec) -> Code:
         """All that a stage reaches from a function (module, name); equal for stages that choose the same methods."""
         start = (*entry[0].split("."), entry[1])
-        spoken = Spoken.of(stage)
-        known = self._known.setdefault((start, spoken.classes), [])
+        choices = Choices.of(stage)
+        known = self._known.setdefault((start, choices.classes), [])
         for asked, code in known:
-            if all(spoken.holds(*question) == answer for question, answer in asked.items()):
+            if all(choices.holds(*question) == answer for question, answer in asked.items()):
                 return code
-        walk = Walk(self, start, spoken)
+        walk = Walk(self, start, choices)
         code = walk.code()
         known.append((walk.asked, code))
         return code
@@ -131,11 +131,11 @@ class CodeIndex:
 class Walk:
     """One walk from an entry; goes round again while what it keeps makes it keep more."""
 
-    def __init__(self, index: CodeIndex, start: Dotted, spoken: Spoken) -> None:
+    def __init__(self, index: CodeIndex, start: Dotted, choices: Choices) -> None:
         self.index = index
         self.start = start
-        self.spoken = spoken
-        self.classes = set(spoken.classes)  # grows by spec classes that kept code names outside patterns
+        self.choices = choices
+        self.classes = set(choices.classes)  # grows by spec classes that kept code names outside patterns
         self.strings: set[str] = set()  # the texts of kept code
         self.attributes: set[str] = set()
         self.asked: Asked = {}
@@ -145,7 +145,7 @@ class Walk:
     def code(self) -> Code:
         self._go(Load(NO_ARM, self.start, makes=True))
         assert self.queue, f"there is no {'.'.join(self.start)}"
-        for leaf in sorted(self.spoken.leaves):
+        for leaf in sorted(self.choices.leaves):
             self._go(Load(NO_ARM, leaf, makes=True))
         while self.queue:
             while self.queue:
@@ -210,7 +210,7 @@ class Walk:
 
     def _methods(self) -> None:
         """Methods of the stage's specs that kept code calls; the fields of a spec are values, and in the stage."""
-        for names in sorted(self.spoken.classes):
+        for names in sorted(self.choices.classes):
             module = self.index.module(names[:-1])
             if module is not None and is_spec(module):
                 called = self.attributes & module.methods(names[-1])
@@ -237,9 +237,9 @@ class Walk:
 
     def _may_hold(self, text: str, arm: Arm) -> bool:
         """Only a `match` over values of one Literal of the stage's specs is decided by the stage."""
-        if not self.spoken.decides(arm.strings):
+        if not self.choices.decides(arm.strings):
             return True
-        held = self.asked[arm.strings, text] = self.spoken.holds(arm.strings, text)
+        held = self.asked[arm.strings, text] = self.choices.holds(arm.strings, text)
         return held or text in self.strings
 
     def _may_be(self, module: Module, cls: ast.expr) -> bool:

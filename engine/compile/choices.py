@@ -1,4 +1,4 @@
-"""What a stage says: the classes of its specs, its texts, and the sets of texts that its fields choose from."""
+"""What a stage chose: the classes of its specs, its texts, and the sets of texts that its fields choose from."""
 
 import typing
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from engine.spec.base import Spec
 
 @final
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class Choices:
     """The facts of a stage that decide which arms of a `match` it can take."""
 
     classes: frozenset[Dotted]
@@ -47,10 +47,10 @@ class Spoken:
         return text in self.strings or any(texts <= choice and text == found for choice, found in self.chosen)
 
 
-Choices = frozenset[frozenset[str]]
+Literals = frozenset[frozenset[str]]
 
 
-def _values(value: object, choices: Choices) -> Iterator[tuple[object, Choices]]:
+def _values(value: object, choices: Literals) -> Iterator[tuple[object, Literals]]:
     """Every value in a tree with the Literals of the field that holds it."""
     yield value, choices
     match value:
@@ -74,7 +74,7 @@ def _name(kind: type[Any]) -> Dotted:
 
 
 @cache
-def _choices(kind: type[Spec]) -> Choices:
+def _choices(kind: type[Spec]) -> Literals:
     return frozenset(texts for info in kind.model_fields.values() for texts in _literals(info.annotation))
 
 
