@@ -17,7 +17,7 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
-from engine.data.documents import Document, document_id, write_documents
+from engine.data.documents import Document, DocumentTable, document_id
 from engine.data.run import run_clean, run_dedup, run_split
 from engine.data.spec import Clean, Dedup, ExactDuplicates, LeastChars, NormalizeNfc, Split
 from engine.spec.ref import Ref
@@ -57,7 +57,7 @@ def measure(folder: Path, megabytes: int) -> Iterator[tuple[str, float]]:
     )
     dedup = Dedup(kind="dedup", documents=REF, scope="global", method=ExactDuplicates(kind="exact"))
     split = Split(kind="split", documents=REF, by="document", heldout=0.05, seed=1)
-    corpus = _built(folder, "corpus", lambda out: write_documents(out, "documents", _documents(megabytes)))
+    corpus = _built(folder, "corpus", lambda out: written(out, _documents(megabytes)))
     yield "corpus", _peak()
     cleaned = _built(folder, "clean", lambda out: run_clean(clean, Inputs({REF: (corpus,)}), out, placement))
     yield "clean", _peak()
@@ -65,6 +65,14 @@ def measure(folder: Path, megabytes: int) -> Iterator[tuple[str, float]]:
     yield "dedup", _peak()
     _built(folder, "split", lambda out: run_split(split, Inputs({REF: (unique,)}), out, placement))
     yield "split", _peak()
+
+
+def written(out: Draft, documents: Iterator[Document]) -> dict[str, JsonValue]:
+    """An output of documents; its counts."""
+    with DocumentTable(out, "documents") as table:
+        for document in documents:
+            table.add(document)
+    return table.metrics()
 
 
 def _documents(megabytes: int) -> Iterator[Document]:

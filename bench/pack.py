@@ -19,9 +19,9 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
-from engine.data.documents import Document, document_id, write_documents
+from engine.data.documents import Document, DocumentTable, document_id
 from engine.data.provenance import check_rows, positions_of_document, trace_row
-from engine.data.run_tokens import run_pack, run_tokenizer
+from engine.data.run import run_pack, run_tokenizer
 from engine.data.spec import Deal, PackPlan, SentencePieceBpe, Tokenizer
 
 VOCABULARY = 4096
@@ -63,6 +63,14 @@ def build(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]])
     }
 
 
+def written(out: Draft, documents: list[Document]) -> dict[str, JsonValue]:
+    """An output of documents; its counts."""
+    with DocumentTable(out, "documents") as table:
+        for document in documents:
+            table.add(document)
+    return table.metrics()
+
+
 def seconds(*works: Callable[[], object]) -> list[float]:
     """The least time of some tries of each."""
     return [min(times) for times in zip(*([once(work) for work in works] for _ in range(REPEATS)), strict=True)]
@@ -82,7 +90,7 @@ def main() -> None:
 
 def report(folder: Path, documents: list[Document]) -> None:
     place = Placement(folder, folder, folder, None)
-    corpus = build(folder, "corpus", lambda out: write_documents(out, "documents", documents))["documents"]
+    corpus = build(folder, "corpus", lambda out: written(out, documents))["documents"]
     method = SentencePieceBpe(
         kind="sentencepiece_bpe", documents="corpus@documents", vocabulary=VOCABULARY, train_chars=2_000_000
     )

@@ -33,11 +33,11 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
 
             return run_split(stage, inputs, out, placement)
         case Tokenizer():
-            from engine.data.run_tokens import run_tokenizer
+            from engine.data.run import run_tokenizer
 
             return run_tokenizer(stage, inputs, out, placement)
         case PackPlan():
-            from engine.data.run_tokens import run_pack
+            from engine.data.run import run_pack
 
             return run_pack(stage, inputs, out, placement)
         case TrainPlan():

@@ -63,8 +63,3 @@ class Deck:
         at = self.start + row
         full = at // self.slots * untaken + np.maximum(at % self.slots - self.chunks, 0)
         return np.asarray(full - max(self.start - self.chunks, 0), dtype=np.int64)
-
-
-def first_deck(domain: str, chunks: int, slots: int) -> Deck:
-    """The empty deck of the first domain."""
-    return Deck(domain, chunks, slots, start=0, rows=0, base=0)

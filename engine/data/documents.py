@@ -1,7 +1,7 @@
 """The record of the data room, a document, and the tables of documents and of drops."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from hashlib import sha256
 from types import TracebackType
@@ -11,6 +11,8 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from engine.artifacts.draft import Draft
+from engine.artifacts.manifest import TablePart
+from engine.artifacts.progress import progress
 from engine.artifacts.read import Input, read_table
 from engine.spec.canonical import canonical
 from engine.spec.errors import ArtifactError
@@ -54,12 +56,11 @@ def read_documents(documents: Input) -> Iterator[Document]:
         yield from documents_of(batch)
 
 
-def write_documents(out: Draft, output: str, documents: Iterable[Document]) -> dict[str, JsonValue]:
-    """Writes and closes an output; gives the counts of documents and characters by domain."""
-    with DocumentTable(out, output) as table:
-        for document in documents:
-            table.add(document)
-    return table.metrics()
+def watched_documents(documents: Input, label: str) -> Iterator[Document]:
+    """The documents of an artifact, with progress by their number in the manifest."""
+    parts = documents.manifest.outputs[documents.output].parts.values()
+    rows = sum(part.rows for part in parts if isinstance(part, TablePart))
+    return progress(read_documents(documents), rows, "documents", label)
 
 
 @final

@@ -1,23 +1,39 @@
-"""The entries of the data room up to the split: raw bytes, documents, clean, unique, train and held out."""
+"""The entries of the data room: raw bytes, documents, clean, unique, train and held out, tokenizer, packed rows."""
 
 from collections import Counter
-from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import assert_never
 
 from pydantic import JsonValue
 
 from engine.artifacts.draft import Draft
-from engine.artifacts.manifest import TablePart
 from engine.artifacts.placement import Placement
-from engine.artifacts.progress import progress
 from engine.artifacts.read import Input, Inputs
 from engine.data.clean import clean
 from engine.data.dedup.exact import drop_duplicates
-from engine.data.documents import Document, DocumentTable, Drops, read_documents, refuse_empty
+from engine.data.documents import DocumentTable, Drops, refuse_empty, watched_documents
 from engine.data.ingest import ingest
+from engine.data.pack import pack
 from engine.data.scratch import scratch_folder
-from engine.data.spec import Clean, Dedup, ExactDuplicates, Ingest, Split
+from engine.data.sources.archive import contents, select
+from engine.data.sources.fetch import file_name, resolve
+from engine.data.spec import (
+    Clean,
+    Dedup,
+    ExactDuplicates,
+    HuggingFaceTokenizer,
+    Ingest,
+    PackPlan,
+    RawFile,
+    SentencePieceBpe,
+    Split,
+    Tokenizer,
+)
 from engine.data.split import is_heldout
+from engine.data.tokenizer import INFO, TokenizerInfo
+from engine.data.tokenizers import huggingface, sentencepiece_bpe
+from engine.data.tokenizers.sample import characters, fair_shares, sample
 from engine.spec.errors import ArtifactError
 
 
@@ -30,7 +46,7 @@ def run_clean(stage: Clean, inputs: Inputs, out: Draft, _placement: Placement) -
     """Documents through cleaning steps."""
     source = inputs.one(stage.documents)
     with DocumentTable(out, "documents") as table, Drops(out) as drops:
-        for document in clean(_told(source, "clean"), stage.steps, drops.add):
+        for document in clean(watched_documents(source, "clean"), stage.steps, drops.add):
             table.add(document)
         reasons = ", ".join(f"{counts.total()} for {reason}" for reason, counts in sorted(drops.counts.items()))
         refuse_empty(table.documents, f"the steps dropped all of {source.run}: {reasons}; ask less of them")
@@ -43,7 +59,9 @@ def run_dedup(stage: Dedup, inputs: Inputs, out: Draft, _placement: Placement) -
     with scratch_folder(out) as folder, DocumentTable(out, "documents") as table, Drops(out) as drops:
         match stage.method:
             case ExactDuplicates():
-                kept = drop_duplicates(lambda: _told(source, "dedup"), stage.scope, stage.keep, folder, drops.add)
+                kept = drop_duplicates(
+                    lambda: watched_documents(source, "dedup"), stage.scope, stage.keep, folder, drops.add
+                )
             case _:
                 assert_never(stage.method)
         for document in kept:
@@ -56,11 +74,32 @@ def run_split(stage: Split, inputs: Inputs, out: Draft, _placement: Placement) -
     """Held-out documents apart from those for training."""
     source = inputs.one(stage.documents)
     with DocumentTable(out, "train") as train, DocumentTable(out, "heldout") as heldout:
-        for document in _told(source, "split"):
+        for document in watched_documents(source, "split"):
             (heldout if is_heldout(document, stage) else train).add(document)
         refuse_empty(train.documents + heldout.documents, f"{source.run} has none")
         _refuse_one_sided(train.documents, heldout.documents, stage)
     return {"train": train.metrics(), "heldout": heldout.metrics()}
+
+
+def run_tokenizer(stage: Tokenizer, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """Trains or loads the tokenizer; writes `model`."""
+    match stage.method:
+        case SentencePieceBpe():
+            info, data, metrics = _trained(stage.method, inputs.one(stage.method.documents))
+        case HuggingFaceTokenizer():
+            info, data, metrics = _published(stage.method, placement)
+        case _:
+            assert_never(stage.method)
+    with out.file("model", info.file) as file:
+        file.write(data)
+    out.json("model", INFO, info)
+    out.close("model")
+    return {"vocabulary": info.vocabulary, "end_id": info.end_id, **metrics}
+
+
+def run_pack(stage: PackPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """Encodes, cuts and deals; writes `rows`, `provenance` and `dropped`."""
+    return pack(stage, inputs.one(stage.documents), inputs.one(stage.tokenizer), out, placement.workers)
 
 
 def _refuse_one_sided(train: Counter[str], heldout: Counter[str], stage: Split) -> None:
@@ -73,8 +112,33 @@ def _refuse_one_sided(train: Counter[str], heldout: Counter[str], stage: Split) 
     )
 
 
-def _told(source: Input, label: str) -> Iterator[Document]:
-    """The documents of an input, with progress."""
-    parts = source.manifest.outputs[source.output].parts.values()
-    rows = sum(part.rows for part in parts if isinstance(part, TablePart))
-    return progress(read_documents(source), rows, "documents", label)
+def _trained(method: SentencePieceBpe, source: Input) -> tuple[TokenizerInfo, bytes, dict[str, JsonValue]]:
+    shares = fair_shares(characters(watched_documents(source, "counting characters")), method.train_chars)
+    data = sentencepiece_bpe.train(method, sample(watched_documents(source, "reading the training text"), shares))
+    info = TokenizerInfo(
+        kind="sentencepiece_bpe",
+        file="tokenizer.model",
+        vocabulary=method.vocabulary,
+        end_id=sentencepiece_bpe.END_ID,
+    )
+    return info, data, {"characters": dict(sorted(shares.items()))}
+
+
+def _published(method: HuggingFaceTokenizer, placement: Placement) -> tuple[TokenizerInfo, bytes, dict[str, JsonValue]]:
+    data = _bytes_of(method.file, placement)
+    end_id = huggingface.check(method, data, file_name(method.file))
+    info = TokenizerInfo(kind="huggingface", file="tokenizer.json", vocabulary=method.vocabulary, end_id=end_id)
+    return info, data, {}
+
+
+def _bytes_of(source: RawFile, placement: Placement) -> bytes:
+    """The bytes of a file, or of the one member of an archive."""
+    path, name = resolve(source, placement), file_name(source)
+    if not source.members:
+        return path.read_bytes()
+    with TemporaryDirectory() as spool:
+        members = select(path, name, source.members, Path(spool))
+        if len(members) != 1:
+            raise ArtifactError(f"{name}: a tokenizer is one file, members name {', '.join(m.name for m in members)}")
+        ((_, data),) = ((member, stream.read()) for member, stream in contents(members, name))
+    return data

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from engine.artifacts.progress import progress
 from engine.artifacts.read import Input
-from engine.data.documents import Document, read_documents
+from engine.data.documents import Document, watched_documents
 from engine.spec.canonical import canonical
 
 BUCKETS = 64
@@ -52,14 +51,13 @@ def shared_documents(left: Input, right: Input, scratch: Path) -> Shared:
 
 def _spill(side: Input, place: Path, name: str) -> int:
     """Writes the text key and the group key of every document to the file of its bucket; gives their number."""
-    rows = sum(part.rows for part in side.manifest.outputs[side.output].parts.values() if part.kind == "table")
     count = 0
     with ExitStack() as stack:
         files = {
             kind: [stack.enter_context(_keys(place, name, kind, n).open("wb")) for n in range(BUCKETS)]
             for kind in ("text", "group")
         }
-        for document in progress(read_documents(side), rows, "documents", f"disjoint, {name}"):
+        for document in watched_documents(side, f"disjoint, {name}"):
             count += 1
             for kind, key in (("text", text_key(document)), ("group", group_key(document))):
                 files[kind][key[0] % BUCKETS].write(key)

@@ -19,9 +19,8 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from engine.artifacts.progress import progress
 from engine.artifacts.read import Input, Inputs, read_array, read_tensors
-from engine.data.documents import Document, read_documents
+from engine.data.documents import Document, watched_documents
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
 from engine.evaluate.spec import PerplexityPlan, Unigram
 from engine.evaluate.tally import Tallies
@@ -36,7 +35,7 @@ def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
     baseline = baseline_nll(stage, inputs, tokenizer.vocabulary)
     model = load_model(stage, inputs.one(stage.checkpoint))
     scores, unigram = Tallies(), Tallies()
-    texts = encoded(documents(inputs.one(stage.documents)), tokenizer)
+    texts = encoded(watched_documents(inputs.one(stage.documents), "perplexity"), tokenizer)
     for item, nll in losses(model, texts, stage.window_tokens, stage.batch_rows):
         if item.ids is None:
             scores.skip(item.document.domain)
@@ -65,13 +64,6 @@ class Encoded:
 
     document: Document
     ids: np.ndarray | None
-
-
-def documents(source: Input) -> Iterator[Document]:
-    """The documents, with progress by their number in the manifest."""
-    parts = source.manifest.outputs[source.output].parts.values()
-    total = sum(part.rows for part in parts if part.kind == "table")
-    return progress(read_documents(source), total, "documents", "perplexity")
 
 
 def encoded(texts: Iterable[Document], tokenizer: Tokenizer) -> Iterator[Encoded]:

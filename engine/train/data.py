@@ -33,7 +33,7 @@ def batch_digest(ids_BT: Ids) -> str:
     return hashlib.sha256(np.ascontiguousarray(ids_BT, dtype="<u4").tobytes()).hexdigest()
 
 
-def check_rows(stage: TrainPlan, folder: Path) -> None:
+def enough_rows(stage: TrainPlan, folder: Path) -> None:
     """ArtifactError when the rows are too few, or not of the width that the plan was lowered with."""
     ids, order = read_array(folder, "ids"), read_array(folder, "order")
     needed = stage.steps * stage.batch.rows

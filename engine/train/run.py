@@ -15,7 +15,7 @@ from engine.artifacts.read import Inputs
 from engine.models.init import parameter_shapes
 from engine.spec.canonical import pretty
 from engine.train.checkpoint import check_same_model, output_name
-from engine.train.data import Rows, batch_digest, check_rows
+from engine.train.data import Rows, batch_digest, enough_rows
 from engine.train.job import FAILURE, FAILURE_BYTES, JOB, WORKER_LOG, Job
 from engine.train.launch import check_ended, follow, ranks
 from engine.train.spec import FromCheckpoint, TrainPlan
@@ -34,7 +34,7 @@ class Beginning:
 def run_train(stage: TrainPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Trains, or goes on from the last whole checkpoint that a killed run left in the draft."""
     rows = inputs.one(stage.rows).folder
-    check_rows(stage, rows)
+    enough_rows(stage, rows)
     reopen_log(out)
     begin = beginning(stage, inputs, out)
     if begin.step < stage.steps or not begin.written:

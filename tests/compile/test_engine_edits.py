@@ -224,7 +224,9 @@ def add_dedup(copy: Copy) -> None:
     copy.imports(
         "data/run.py", "from engine.data.dedup.near import drop_near", "from engine.data.spec import NearDuplicates"
     )
-    copy.arm("data/run.py", "ExactDuplicates()", "NearDuplicates()", 'kept = drop_near(_told(source, "dedup"))')
+    copy.arm(
+        "data/run.py", "ExactDuplicates()", "NearDuplicates()", 'kept = drop_near(watched_documents(source, "dedup"))'
+    )
     copy.also("other", ("method: {kind: exact}", "method: {kind: near}"))
 
 
@@ -234,13 +236,11 @@ def add_tokenizer(copy: Copy) -> None:
     copy.edit("data/spec.py", "TokenizerMethod = Annotated[", "TokenizerMethod = Annotated[PlainBytes | ")
     copy.add("data/tokenizers/plain_bytes.py", "def make():\n    return b''\n\n\ndef load(path):\n    return path\n")
     copy.imports(
-        "data/run_tokens.py",
+        "data/run.py",
         "from engine.data.tokenizers import plain_bytes",
         "from engine.data.spec import PlainBytes",
     )
-    copy.arm(
-        "data/run_tokens.py", "SentencePieceBpe()", "PlainBytes()", "info, data, metrics = None, plain_bytes.make(), {}"
-    )
+    copy.arm("data/run.py", "SentencePieceBpe()", "PlainBytes()", "info, data, metrics = None, plain_bytes.make(), {}")
     copy.imports("data/tokenizer.py", "from engine.data.tokenizers import plain_bytes")
     copy.arm(
         "data/tokenizer.py", '"sentencepiece_bpe"', '"plain_bytes"', "tokenizer = plain_bytes.load(folder / info.file)"

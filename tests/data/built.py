@@ -10,8 +10,8 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
-from engine.data.documents import Document, document_id, write_documents
-from engine.data.run_tokens import run_pack, run_tokenizer
+from engine.data.documents import Document, DocumentTable, document_id
+from engine.data.run import run_pack, run_tokenizer
 from engine.data.spec import Deal, PackPlan, SentencePieceBpe, Tokenizer
 
 TEXT = (
@@ -59,7 +59,14 @@ def build(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]])
 
 def documents(folder: Path, items: Iterable[Document], run: str = "corpus") -> Input:
     """Documents as an output."""
-    return build(folder, run, lambda out: write_documents(out, "documents", items)).outputs["documents"]
+    return build(folder, run, lambda out: _written(out, items)).outputs["documents"]
+
+
+def _written(out: Draft, items: Iterable[Document]) -> dict[str, JsonValue]:
+    with DocumentTable(out, "documents") as table:
+        for item in items:
+            table.add(item)
+    return table.metrics()
 
 
 def document(domain: str, number: int, text: str) -> Document:

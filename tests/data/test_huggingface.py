@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
-from engine.data.run_tokens import run_tokenizer
+from engine.data.run import run_tokenizer
 from engine.data.spec import HuggingFaceTokenizer
 from engine.data.spec import Tokenizer as TokenizerStage
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from engine.artifacts import disk
 from engine.artifacts.placement import Placement
-from engine.data.sources import git, https, mirrors, project, pypi
+from engine.data.sources import git, https, local, mirrors, pypi
 from engine.data.sources.receive import Origin, sha256_of
 from engine.data.spec import GitFile, HttpsFile, LocalFile, PypiFile, RawFile
 from engine.spec.errors import ArtifactError
@@ -76,7 +76,7 @@ def _bring(source: RawFile, placement: Placement, part: IO[bytes]) -> Origin:
         case GitFile():
             return git.copy(source, placement, part)
         case LocalFile():
-            return project.copy(source, placement.root, part)
+            return local.copy(source, placement.root, part)
         case _:
             assert_never(source)
 
