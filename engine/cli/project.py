@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import engine
 from engine.artifacts.placement import Placement
 from engine.compile.code import CodeIndex
-from engine.compile.dvc import dvc_yaml
+from engine.compile.dvc import dvc_stage, dvc_yaml
 from engine.compile.plan import Plan, compile_spec, golden_text
 from engine.spec.errors import Problem, SpecError
 from engine.spec.nearest import did_you_mean
 
-_EXPERIMENT = re.compile(r"^experiment\s*:", re.MULTILINE)
+SPEC_DEPTH = 2  # <paper>/<experiment>.yaml
+NOT_SPECS = ("dvc.yaml", "published.yaml")
+_EXPERIMENT = re.compile(r"""^(["']?)experiment\1\s*:""", re.MULTILINE)
+_EXTENDS = re.compile(r"""^(["']?)extends\1\s*:\s*(["']?)(?P<base>[^"'#\r\n]+?)\2\s*(#.*)?\r?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,45 @@ class Project:
         return CodeIndex(Path(engine.__file__).parent)
 
     def spec_files(self) -> list[Path]:
-        """Every spec: a YAML file with an `experiment` key, sorted by path."""
-        found = sorted(path for path in self.specs.glob("*/*.yaml") if path.name != "dvc.yaml")
-        return [path for path in found if _EXPERIMENT.search(path.read_text(encoding="utf-8", errors="replace"))]
+        """Every spec, sorted by path: a file that is not meant to be one must say so, by its name or as a base."""
+        bases = self.bases
+        return [
+            path
+            for path in self.yaml_files
+            if path.parent.parent == self.specs
+            and path.suffix == ".yaml"
+            and path.name not in NOT_SPECS
+            and (path not in bases or _EXPERIMENT.search(_text(path)))
+        ]
+
+    @cached_property
+    def yaml_files(self) -> list[Path]:
+        """Every file below specs/ that looks like YAML, hidden ones left out, sorted by path."""
+        found = []
+        for folder, inner, names in os.walk(self.specs):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            found += [
+                Path(folder, name) for name in names if name.lower().endswith((".yaml", ".yml")) and name[0] != "."
+            ]
+        return sorted(found)
+
+    @cached_property
+    def bases(self) -> frozenset[Path]:
+        """Files that another one extends, by a light look at its lines: a base that is missed is refused as a spec."""
+        named = ((path, found["base"]) for path in self.yaml_files for found in _EXTENDS.finditer(_text(path)))
+        return frozenset(Path(os.path.normpath(path.parent / base)) for path, base in named)
+
+    def misplaced(self) -> list[Problem]:
+        """YAML files below specs/ that nothing would read, whose author may think otherwise."""
+        problems = []
+        for path in self.yaml_files:
+            depth = len(path.relative_to(self.specs).parts)
+            if path.suffix != ".yaml":
+                problems.append(Problem(f"is not read; name it {path.stem}.yaml", file=str(path)))
+            elif depth < SPEC_DEPTH or (depth > SPEC_DEPTH and path not in self.bases):
+                place = self.specs / "PAPER" / path.name
+                problems.append(Problem(f"is not read; a spec lies at {place}, move it there", file=str(path)))
+        return problems
 
     def spec_file(self, experiment: str) -> Path:
         """The spec with this name or path."""
@@ -62,12 +102,13 @@ class Project:
     def plans(self) -> list[Plan]:
         """The plans of all specs; problems of all of them are reported together."""
         plans: list[Plan] = []
-        problems: list[Problem] = []
+        problems = self.misplaced()
         for path in self.spec_files():
             try:
                 plans.append(compile_spec(path, self.specs, self.code))
             except SpecError as error:
                 problems += error.problems
+        problems += [*same_names(self.spec_files()), *same_stages(plans)]
         if problems:
             raise SpecError(*problems)
         return plans
@@ -81,6 +122,34 @@ class Project:
             mine = [plan for plan in plans if plan not in proxies and plan.files[0].parent == folder]
             files[folder / "dvc.yaml"] = dvc_yaml(mine, self.root, folder)
         return files
+
+
+def same_names(paths: Iterable[Path]) -> Iterator[Problem]:
+    """Experiments that stand twice: their artifacts would lie in one folder."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        first = seen.setdefault(path.stem, path)
+        if first != path:
+            message = f"the experiment {path.stem!r} stands in {first} too; names are unique in a project, rename one"
+            yield Problem(message, "experiment", str(path))
+
+
+def same_stages(plans: Iterable[Plan]) -> Iterator[Problem]:
+    """Stages whose names are equal in dvc.yaml: `a-b` of `c`, and `b-c` of `a`."""
+    seen: dict[str, Plan] = {}
+    for plan, stage in ((plan, stage) for plan in plans for stage in plan.stages()):
+        first = seen.setdefault(dvc_stage(plan.name, stage), plan)
+        if first.name != plan.name:
+            message = f"would be called {dvc_stage(plan.name, stage)} in dvc.yaml, as one of {first.name}; rename one"
+            yield Problem(message, f"stages.{stage}", str(plan.files[0]))
+
+
+def _text(path: Path) -> str:
+    """Empty where it cannot be read: loading it will say why."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def project(args: argparse.Namespace) -> Project:

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 FLAGS = {
     "init": ["DIR"],
-    "compile": ["--check"],
+    "compile": ["--check", "--stamp"],
     "plan": ["EXPERIMENT", "--deepspeed"],
     "explain": ["EXPERIMENT", "KEY"],
     "schema": [],
