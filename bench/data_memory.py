@@ -95,7 +95,7 @@ def _built(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]]
         run=f"bench/{run}",
         recipe=zero,
         code=zero,
-        content=content_digest(outputs),
+        content=content_digest(outputs, metrics),
         stage={},
         inputs={},
         outputs=outputs,

@@ -51,7 +51,7 @@ def build(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]])
         run=f"bench/{run}",
         recipe=zero,
         code=zero,
-        content=content_digest(outputs),
+        content=content_digest(outputs, metrics),
         stage={},
         inputs={},
         outputs=outputs,

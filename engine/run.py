@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from engine.artifacts import disk
 from engine.artifacts.draft import Draft
+from engine.artifacts.environment import not_in_effect
 from engine.artifacts.manifest import InputRecord, Manifest, Output, content_digest
 from engine.artifacts.observation import Stopwatch, observe
 from engine.artifacts.placement import Placement
@@ -22,7 +23,7 @@ from engine.compile.resolve import cell_of, stage_of
 from engine.dispatch import run_stage
 from engine.evaluate.spec import PerplexityPlan
 from engine.experiment import Lowered
-from engine.spec.canonical import plain, pretty
+from engine.spec.canonical import digest, plain, pretty
 from engine.spec.errors import ArtifactError
 from engine.spec.numerics import Numerics
 from engine.train.spec import TrainPlan
@@ -55,16 +56,16 @@ def run_one(
 ) -> Outcome:
     """Builds one run, or keeps the whole artifact of the same recipe that is already there."""
     run = f"{plan.name}/{planned.name}"
-    if store.whole(run, planned.recipe):
-        manifest = store.manifest(run)
-        assert manifest is not None
-        return Outcome(run, "kept", manifest)
-    say(f"{run}: building, recipe {planned.recipe[:12]}")
     inputs = open_inputs(plan, planned, store)
+    kept = kept_artifact(run, planned.recipe, inputs, store, say)
+    if kept is not None:
+        return Outcome(run, "kept", kept)
+    say(f"{run}: building, recipe {planned.recipe[:12]}")
     check_inputs(store, inputs)
-    watch = Stopwatch.start()
+    watch, used = Stopwatch.start(), toolchain_of(planned.stage)
+    refuse_numerics(planned.stage, used)
     keep = isinstance(planned.stage, TrainPlan)
-    with store.begin(run, planned.recipe, keep) as draft, disk.writing(draft.folder):
+    with store.begin(run, draft_key(planned, inputs, used), keep) as draft, disk.writing(draft.folder):
         try:
             metrics = run_stage(planned.stage, inputs, draft, placement)
         except Exception:
@@ -74,10 +75,40 @@ def run_one(
             raise
         refuse_edited(store, inputs, draft)
         manifest = make_manifest(run, planned, inputs, draft, metrics)
-        observed, used = read_observed(draft), toolchain_of(planned.stage)
+        observed = read_observed(draft)
         observe(draft.folder / OBSERVATION, run, manifest, used, watch, placement.root, argv, observed)
         store.commit(draft, manifest)
     return Outcome(run, "built", manifest)
+
+
+def kept_artifact(run: str, recipe: str, inputs: Inputs, store: Store, say: Say) -> Manifest | None:
+    """The artifact that is already there, if it is of this recipe, was made of these inputs, and has all its bytes."""
+    store.finish_killed(run, recipe)
+    if not store.whole(run, recipe):
+        return None
+    manifest = store.manifest(run)
+    assert manifest is not None
+    if manifest.inputs != input_records(inputs):
+        say(f"{run}: was made of other inputs than lie here now; building it again")
+        return None
+    damage = store.verify_seal(run)
+    if damage:
+        say(f"{run}: is damaged, building it again: {damage[0]}")
+        return None
+    return manifest
+
+
+def draft_key(planned: PlannedRun, inputs: Inputs, used: Toolchain) -> str:
+    """What a killed run's finished outputs depend on; they are taken up again only where all of it is the same."""
+    return digest({"recipe": planned.recipe, "toolchain": used.digest, "inputs": input_records(inputs)})
+
+
+def refuse_numerics(stage: Lowered, used: Toolchain) -> None:
+    """ArtifactError when the libraries of this process do not compute as the stage's numerics say."""
+    numerics = numerics_of(stage)
+    odd = [] if numerics is None else not_in_effect(numerics, used.facts)
+    if odd:
+        raise ArtifactError(f"{'; '.join(odd)}: this machine cannot compute as the spec's numerics say")
 
 
 def refuse_edited(store: Store, inputs: Inputs, draft: Draft) -> None:
@@ -110,6 +141,8 @@ def open_one(plan: Plan, name: str, output: str, store: Store) -> Input:
 def check_inputs(store: Store, inputs: Inputs, what: str = "is not as its manifest says") -> None:
     """Hashes every file that the stage reads; ArtifactError names the first that is not as recorded."""
     for run, outputs in inputs.by_run().items():
+        if store.manifest(run) != inputs.manifest(run):
+            raise ArtifactError(f"input {run} {what}: another artifact was put in its place")
         for problem in store.verify_seal(run, outputs):
             raise ArtifactError(f"input {run} {what}: {problem}; `facsimile audit {run}@{outputs[0]}` tells more")
 
@@ -125,16 +158,22 @@ def make_manifest(
         run=run,
         recipe=planned.recipe,
         code=planned.code.digest,
-        content=content_digest(outputs),
+        content=content_digest(outputs, metrics),
         stage=plain(planned.stage),
-        inputs={ref: tuple(_record(item) for item in inputs.all(ref)) for ref in inputs.refs()},
+        inputs=input_records(inputs),
         outputs=outputs,
         metrics=dict(metrics),
     )
 
 
+def input_records(inputs: Inputs) -> dict[str, tuple[InputRecord, ...]]:
+    """What the manifest says of the inputs."""
+    return {ref: tuple(_record(item) for item in inputs.all(ref)) for ref in inputs.refs()}
+
+
 def _record(item: Input) -> InputRecord:
-    return InputRecord(run=item.run, output=item.output, recipe=item.manifest.recipe, digest=item.digest)
+    made = item.manifest
+    return InputRecord(run=item.run, output=item.output, recipe=made.recipe, digest=item.digest, content=made.content)
 
 
 def toolchain_of(stage: Lowered) -> Toolchain:

@@ -83,7 +83,7 @@ def make_run(
             run=run,
             recipe=recipe,
             code=CODE,
-            content=content_digest(outputs),
+            content=content_digest(outputs, metrics or {}),
             stage=dict(stage),
             inputs=inputs,
             outputs=outputs,
@@ -99,7 +99,9 @@ def record(store: Store, run: str, output: str) -> InputRecord:
     """What a run notes of an input."""
     manifest = store.manifest(run)
     assert manifest is not None
-    return InputRecord(run=run, output=output, recipe=manifest.recipe, digest=manifest.outputs[output].digest)
+    return InputRecord(
+        run=run, output=output, recipe=manifest.recipe, digest=manifest.outputs[output].digest, content=manifest.content
+    )
 
 
 def documents(output: str, count: int) -> Callable[[Draft], None]:

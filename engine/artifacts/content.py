@@ -30,7 +30,7 @@ def broken(folder: Path, manifest: Manifest) -> list[str]:
             problems += _broken_part(folder / output, name, part)
         if output_of(record.parts) != record:
             problems.append(f"{folder}: the digest of output {output} is not that of its parts")
-    if content_digest(manifest.outputs) != manifest.content:
+    if content_digest(manifest.outputs, manifest.metrics) != manifest.content:
         problems.append(f"{folder}: the content digest is not that of the outputs")
     return problems
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
+from engine.spec.canonical import plain
 from engine.spec.numerics import Numerics
 
 KEPT = (
@@ -35,7 +36,25 @@ _BRANCHES = {1: "off", 2: "auto", 3: "compatible", 9: "avx", 10: "avx2", 12: "av
 def closed_environment(numerics: Numerics, base: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a process that builds an artifact: what may change a bit is fixed, the rest dropped."""
     kept = {name: value for name, value in base.items() if _is_kept(name)}
-    return dict(sorted({**kept, **_fixed(), **_threads(numerics.threads), **_instructions(numerics)}.items()))
+    return dict(sorted({**kept, **settings(numerics)}.items()))
+
+
+def settings(numerics: Numerics) -> dict[str, str]:
+    """The part of the closed environment that may change a bit."""
+    return {**_fixed(), **_threads(numerics.threads), **_instructions(numerics)}
+
+
+def not_closed(numerics: Numerics, found: Mapping[str, str]) -> list[str]:
+    """What in an environment is not as the closed one has it, as text; empty when it is closed."""
+    wanted = closed_environment(numerics, found)
+    odd = [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
+    return [f"{name}={found[name]}" if name in found else f"{name} is not set" for name in odd]
+
+
+def not_in_effect(numerics: Numerics, found: Mapping[str, str]) -> list[str]:
+    """What the libraries really do otherwise than the numerics say, as text; empty when all is in effect."""
+    wanted = {name: str(value) for name, value in plain(numerics).items()}
+    return [f"{name} is {found[name]}, not {value}" for name, value in wanted.items() if found[name] != value]
 
 
 def _is_kept(name: str) -> bool:

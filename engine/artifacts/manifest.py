@@ -81,12 +81,13 @@ class Output(Spec):
 
 
 class InputRecord(Spec):
-    """An output of an earlier run, as it was when this one read it."""
+    """An output of an earlier run, as it was when this one read it; `content` is that of the whole run."""
 
     run: str
     output: Name
     recipe: Sha256
     digest: Sha256
+    content: Sha256
 
 
 class Manifest(Spec):
@@ -108,9 +109,9 @@ def output_of(parts: dict[str, Part]) -> Output:
     return Output(digest=digest({name: part.digest for name, part in parts.items()}), parts=parts)
 
 
-def content_digest(outputs: dict[str, Output]) -> str:
-    """The content digest of a run: over the digests of its outputs by name."""
-    return digest({name: output.digest for name, output in outputs.items()})
+def content_digest(outputs: Mapping[str, Output], metrics: Mapping[str, JsonValue]) -> str:
+    """The content digest of a run: over the digests of its outputs by name, and its metrics, which claims read."""
+    return digest({"outputs": {name: output.digest for name, output in outputs.items()}, "metrics": metrics})
 
 
 def read_manifest(path: Path) -> Manifest:

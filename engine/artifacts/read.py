@@ -47,6 +47,10 @@ class Inputs:
             found.setdefault(item.run, {})[item.output] = None
         return {run: tuple(outputs) for run, outputs in found.items()}
 
+    def manifest(self, run: str) -> Manifest:
+        """The manifest of a run as it was when its outputs were opened."""
+        return next(item.manifest for items in self._found.values() for item in items if item.run == run)
+
     def refs(self) -> tuple[str, ...]:
         """Every reference, in the order of the plan."""
         return tuple(self._found)

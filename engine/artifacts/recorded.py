@@ -25,6 +25,8 @@ class RecordedData(Spec):
 
     recipe: str
     outputs: dict[str, str]
+    content: str = ""
+    """That of the whole run, metrics included; empty where only some of its outputs are here."""
 
 
 class RecordedTrained(Spec):
@@ -32,6 +34,7 @@ class RecordedTrained(Spec):
 
     recipe: str
     outputs: dict[str, str]
+    content: str
     metrics: dict[str, float]
 
 
@@ -104,11 +107,13 @@ def recording(
     always = outputs if kind == "data" else {name: outputs[name] for name in (INITIAL,) if name in outputs}
     data = {name: known for name, known in recorded.data.items() if name != run}
     if always:
-        data[run] = RecordedData(recipe=manifest.recipe, outputs=always)
+        content = manifest.content if kind == "data" else ""
+        data[run] = RecordedData(recipe=manifest.recipe, outputs=always, content=content)
     trained = {name: _current(known, run, manifest.recipe) for name, known in recorded.trained.items()}
     if kind == "compute":
         runs = trained[toolchain].runs if toolchain in trained else {}
-        found = RecordedTrained(recipe=manifest.recipe, outputs=outputs, metrics=flat_metrics(manifest.metrics))
+        metrics = flat_metrics(manifest.metrics)
+        found = RecordedTrained(recipe=manifest.recipe, outputs=outputs, content=manifest.content, metrics=metrics)
         trained[toolchain] = RecordedToolchain(facts=dict(facts), runs=runs | {run: found})
     return Recorded(data=data, trained={name: known for name, known in trained.items() if known.runs})
 
@@ -125,13 +130,11 @@ def compare(
     outputs = {name: output.digest for name, output in manifest.outputs.items()}
     data = recorded.data.get(run)
     if kind == "data":
-        return (
-            _not_recorded(run) if data is None else _same_machine(data.recipe, data.outputs, manifest.recipe, outputs)
-        )
+        return _not_recorded(run) if data is None else _same_machine(data, manifest)
     here = recorded.trained.get(toolchain)
     if here is not None and run in here.runs:
         known = here.runs[run]
-        found = _same_machine(known.recipe, known.outputs, manifest.recipe, outputs)
+        found = _same_machine(known, manifest)
         return Comparison(found.status, found.detail, largest_difference(known.metrics, flat_metrics(manifest.metrics)))
     elsewhere = [chain.runs[run] for chain in recorded.trained.values() if run in chain.runs]
     if not elsewhere:
@@ -143,14 +146,19 @@ def _not_recorded(run: str) -> Comparison:
     return Comparison("not recorded", f"no digest is recorded for {run}; `facsimile record` writes one")
 
 
-def _same_machine(known_recipe: str, known: Mapping[str, str], recipe: str, outputs: Mapping[str, str]) -> Comparison:
-    differing = first_differing(known, outputs)
-    if not differing:
-        return Comparison("equal", "" if known_recipe == recipe else f"by another recipe, {recipe[:12]}")
-    if known_recipe != recipe:
-        detail = f"recorded for recipe {known_recipe[:12]}, built by {recipe[:12]}; `facsimile record` records it"
-        return Comparison("not recorded", detail)
-    return Comparison("different", _differs(differing, known, outputs))
+def _same_machine(known: RecordedData | RecordedTrained, manifest: Manifest) -> Comparison:
+    outputs = {name: output.digest for name, output in manifest.outputs.items()}
+    differing = first_differing(known.outputs, outputs)
+    if not differing and known.recipe != manifest.recipe:
+        return Comparison("equal", f"by another recipe, {manifest.recipe[:12]}")
+    if known.recipe != manifest.recipe:
+        made = f"recorded for recipe {known.recipe[:12]}, built by {manifest.recipe[:12]}"
+        return Comparison("not recorded", f"{made}; `facsimile record` records it")
+    if differing:
+        return Comparison("different", _differs(differing, known.outputs, outputs))
+    if known.content != manifest.content:
+        return Comparison("different", "the outputs are those that were recorded, the metrics are not")
+    return Comparison("equal", "")
 
 
 def _other_machine(

@@ -20,7 +20,7 @@ from engine.spec.errors import ArtifactError, SpecError
 from engine.spec.ref import NAME
 
 _RUN = re.compile(rf"(?P<experiment>{NAME})/(?P<stage>{NAME})(?:\[(?P<cell>[A-Za-z0-9][^\[\]@/\0]*)\])?")
-_RECIPE = ".recipe"
+_KEY = ".key"
 OBSERVATION = ".observation.json"  # in the draft; it goes to its place beside the artifact by the commit
 
 
@@ -64,28 +64,26 @@ class Store:
         return manifest
 
     def whole(self, run: str, recipe: str) -> bool:
-        """Whether the artifact is there with this recipe and all its files in their sizes. Reads no file but two.
+        """Whether the artifact is there with this recipe and all its files in their sizes. Reads no file but two."""
+        return self._finished(run, self.folder(run), recipe)
 
-        A run that was killed between its seal and its rename is finished here.
-        """
-        folder, partial = self.folder(run), self.beside(run, "partial")
+    def finish_killed(self, run: str, recipe: str) -> None:
+        """Ends the commit of a run that was killed between its seal and the end of its rename."""
+        partial = self.beside(run, "partial")
         if self.beside(run, "old").exists():
             with self._locked(run, wait=True):
                 self._recover(run)
-        if self._finished(run, folder, recipe):
-            return True
-        if not self._finished(run, partial, recipe, draft=True):
-            return False
+        if self.whole(run, recipe) or not self._finished(run, partial, recipe, draft=True):
+            return
         with self._locked(run, wait=True):  # another process may be about to rename it
             if self._finished(run, partial, recipe, draft=True):
                 self._recover(run)
                 self._rename(run)
-        return self._finished(run, folder, recipe)
 
-    def begin(self, run: str, recipe: str, keep: bool) -> Draft:
+    def begin(self, run: str, key: str, keep: bool) -> Draft:
         """A scratch folder for a run, locked until its commit or the end of the draft's context.
 
-        With `keep`, what a killed run of the same recipe has closed stays.
+        With `keep`, what a killed run with the same key has closed stays; the key says all that its bits depend on.
         """
         partial = self.beside(run, "partial")
         with disk.writing(partial.parent):
@@ -93,7 +91,7 @@ class Store:
             self._lock(run)
             try:
                 self._recover(run)
-                self._prepare(partial, recipe, keep)
+                self._prepare(partial, key, keep)
             except BaseException:
                 self._unlock(run)
                 raise
@@ -104,7 +102,7 @@ class Store:
         run, folder = manifest.run, draft.folder
         assert folder == self.beside(run, "partial"), f"{folder} is not the draft of {run}"
         assert manifest.outputs == draft.outputs(), "the manifest has other outputs than the draft"
-        assert manifest.content == content_digest(manifest.outputs)
+        assert manifest.content == content_digest(manifest.outputs, manifest.metrics)
         files = draft.files()
         strangers = set(disk.files_below(folder)) - set(files)
         left = sorted(name for name in strangers if not name.startswith("."))
@@ -145,12 +143,12 @@ class Store:
             return False
         return not problems and (manifest.run, manifest.recipe) == (run, recipe)
 
-    def _prepare(self, partial: Path, recipe: str, keep: bool) -> None:
-        marker = partial / _RECIPE
-        if not (keep and marker.is_file() and marker.read_text("utf-8") == recipe + "\n"):
+    def _prepare(self, partial: Path, key: str, keep: bool) -> None:
+        marker = partial / _KEY
+        if not (keep and marker.is_file() and marker.read_text("utf-8") == key + "\n"):
             disk.remove(partial)
             partial.mkdir()
-            disk.write_whole(marker, recipe + "\n")
+            disk.write_whole(marker, key + "\n")
         for name in (MANIFEST, seal.SEAL):
             (partial / name).unlink(missing_ok=True)
         (partial / FRAGMENTS).mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 from typing import Literal, assert_never
 
+from engine.artifacts.environment import effective, settings
 from engine.spec.base import Spec
 from engine.spec.canonical import digest
 from engine.spec.numerics import Numerics
@@ -26,7 +27,10 @@ class Toolchain(Spec):
 
 
 def toolchain(kind: Literal["data", "compute"], numerics: Numerics | None) -> Toolchain:
-    """The toolchain of this interpreter on this machine. `compute` needs the stage's numerics, and imports torch."""
+    """The toolchain of this process on this machine. `compute` needs the stage's numerics, and imports torch.
+
+    What is named there is what took effect, not what was asked for.
+    """
     match kind:
         case "data":
             facts = _data()
@@ -41,6 +45,9 @@ def toolchain(kind: Literal["data", "compute"], numerics: Numerics | None) -> To
 def _data() -> dict[str, str]:
     return {
         "format": FORMAT,
+        "python": _python(),  # its readers of XML, JSON, HTML entities and bzip2
+        "pyarrow": _version("pyarrow"),
+        "ruamel.yaml": _version("ruamel.yaml"),
         "sentencepiece": _version("sentencepiece"),
         "tokenizers": _version("tokenizers"),
         "unicode": unicodedata.unidata_version,
@@ -50,10 +57,11 @@ def _data() -> dict[str, str]:
 def _compute(numerics: Numerics) -> dict[str, str]:
     import torch
 
+    found = effective()
     shown = torch.__config__.show()
     return {
         "format": FORMAT,
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "python": _python(),
         "numpy": _version("numpy"),
         "torch": f"{torch.__version__} {torch.version.git_version} cuda {torch.version.cuda or 'no'}",
         "deepspeed": _version("deepspeed"),
@@ -61,10 +69,13 @@ def _compute(numerics: Numerics) -> dict[str, str]:
         "onednn": _found(r"MKL-DNN (v\S+)", shown, ""),
         "libc": " ".join(platform.libc_ver()),  # Python's own cos and exp are the C library's
         "cpu": _cpu(),
-        "instruction_set": numerics.instruction_set,
-        "threads": str(numerics.threads),
-        "denormals": numerics.denormals,
+        **found,
+        "environment": digest(settings(numerics)),
     }
+
+
+def _python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _version(package: str) -> str:

@@ -30,7 +30,6 @@ from engine.models.build import build, load_weights
 
 def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
     """Scores of the checkpoint by domain, and under `unigram` those of the baseline on the same ids."""
-    assert torch.get_num_threads() == stage.numerics.threads, "the process was not started with the spec's threads"
     tokenizer = load_tokenizer(inputs.one(stage.tokenizer).folder)
     baseline = baseline_nll(stage, inputs, tokenizer.vocabulary)
     model = load_model(stage, inputs.one(stage.checkpoint))

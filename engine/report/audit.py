@@ -199,8 +199,8 @@ def _statement(store: Store, manifest: Manifest) -> list[str]:
     """Whether a manifest agrees with itself: its content with its outputs, its recipe with what it was made of."""
     path = store.folder(manifest.run) / MANIFEST
     problems = []
-    if content_digest(manifest.outputs) != manifest.content:
-        problems.append(f"{path}: the content digest is not that of its outputs")
+    if content_digest(manifest.outputs, manifest.metrics) != manifest.content:
+        problems.append(f"{path}: the content digest is not that of its outputs and metrics")
     recipes = {ref: tuple(record.recipe for record in records) for ref, records in manifest.inputs.items()}
     if recipe_digest(manifest.stage, recipes, manifest.code) != manifest.recipe:
         problems.append(f"{path}: the recipe is not the digest of its stage, inputs and code")
@@ -221,6 +221,9 @@ def _edges(store: Store, readers: list[tuple[str, InputRecord]], manifest: Manif
         elif manifest.recipe != record.recipe:
             found = f"{record.recipe[:12]}, here it is {manifest.recipe[:12]}"
             problems.append(f"{path}: {reader} read an artifact of recipe {found}; build {reader} again")
+        elif manifest.content != record.content:
+            found = f"{record.content[:12]}, here it is {manifest.content[:12]}"
+            problems.append(f"{path}: {reader} read an artifact of content {found}; build {reader} again")
     return problems
 
 

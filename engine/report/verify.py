@@ -11,7 +11,6 @@ from engine.artifacts.store import Store
 from engine.artifacts.toolchain import Toolchain
 from engine.compile.plan import Plan
 from engine.compile.resolve import stage_of
-from engine.run import toolchain_of
 from engine.spec.errors import ArtifactError
 
 
@@ -55,15 +54,22 @@ def compared(plan: Plan, store: Store, recorded: Recorded) -> Iterator[Row]:
                 run, kind, {}, Comparison("not recorded", f"{state}; run: dvc repro {plan.name}-{stage_of(name)}")
             )
             continue
-        chain = built_with(plan, name, store).digest
-        comparison = compare(recorded, name, manifest, kind, chain, tolerance)
+        chain = built_with(plan, name, store)
+        known = [chain.digest] if chain else [*recorded.trained, ""]  # unknown: any record that is equal will do
+        found = [compare(recorded, name, manifest, kind, each, tolerance) for each in known]
+        comparison = next((each for each in found if each.status == "equal"), found[-1])
         yield Row(run, kind, {key: output.digest for key, output in manifest.outputs.items()}, comparison)
 
 
-def built_with(plan: Plan, name: str, store: Store) -> Toolchain:
-    """The toolchain that built a run, as its observation tells it; claims take that of the runs they read."""
-    seen = read_observation(store.observation(f"{plan.name}/{name}"))
-    own = toolchain_of(plan.runs[name].stage) if seen is None else seen.toolchain
+def built_with(plan: Plan, name: str, store: Store) -> Toolchain | None:
+    """The toolchain that built a run, as its observation tells it; claims take that of the runs they read.
+
+    None when there is no observation of this very artifact: it came from elsewhere.
+    """
+    run = f"{plan.name}/{name}"
+    seen, manifest = read_observation(store.observation(run)), store.manifest(run)
+    mine = seen and manifest and (seen.recipe, seen.content) == (manifest.recipe, manifest.content)
+    own = seen.toolchain if seen and mine else None
     if plan.runs[name].stage.toolchain == "compute":
         return own
     above = [built_with(plan, need, store) for need in plan.runs[name].needs if kinds(plan)[need] == "compute"]
@@ -80,6 +86,11 @@ def recorded_now(plan: Plan, store: Store, recorded: Recorded) -> Recorded:
                 f"{run} is not built by the current recipe; run: dvc repro {plan.name}-{stage_of(name)}"
             )
         chain = built_with(plan, name, store)
+        if chain is None:
+            raise ArtifactError(
+                f"{store.observation(run)} does not tell which toolchain built {run}, which came from elsewhere; "
+                f"build it here to record it: remove {store.folder(run)} and run dvc repro {plan.name}-{stage_of(name)}"
+            )
         recorded = recording(recorded, name, manifest, kind, chain.digest, chain.facts)
     return Recorded(
         data={name: record for name, record in recorded.data.items() if name in plan.runs},

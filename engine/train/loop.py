@@ -153,8 +153,7 @@ def logged(step: int, loss: float, norm: float, lr: float, rows_seen: int, ids_B
 
 def check_numerics(stage: TrainPlan) -> None:
     """Makes torch deterministic, and refuses to train when what took effect is not what the plan says."""
-    found, wanted = environment.effective(), plain(stage.numerics)
-    odd = [f"{name} is {found[name]}, not {value}" for name, value in wanted.items() if found[name] != str(value)]
+    odd = environment.not_in_effect(stage.numerics, environment.effective())
     if odd:
         raise ArtifactError(f"{', '.join(odd)}: start training through `facsimile run`, which closes the environment")
     torch.use_deterministic_algorithms(True)

@@ -32,7 +32,7 @@ def manifest(metrics: object = 1) -> Manifest:
             "run": "toy/rows",
             "recipe": "a" * 64,
             "code": "c" * 64,
-            "content": content_digest({}),
+            "content": content_digest({}, {"value": None}),
             "stage": {},
             "inputs": {},
             "outputs": {},
@@ -75,4 +75,5 @@ def test_rubbish_is_not_a_manifest(tmp_path: Path, text: bytes) -> None:
 
 def test_a_renamed_output_or_part_is_other_content() -> None:
     empty = output_of({})
-    assert content_digest({"a": empty}) != content_digest({"b": empty})
+    assert content_digest({"a": empty}, {}) != content_digest({"b": empty}, {})
+    assert content_digest({}, {"loss": 1}) != content_digest({}, {"loss": 2})

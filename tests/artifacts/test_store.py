@@ -116,7 +116,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(store: Store) -> None:
     assert store.verify_seal(RUN) == []
     with store.begin(RUN, OTHER_RECIPE, keep=True) as draft:
         assert draft.closed() == ("state",)
-        assert names(draft.folder) == [".outputs", ".recipe", "state"]
+        assert names(draft.folder) == [".key", ".outputs", "state"]
 
 
 def test_a_killed_run_is_kept_only_for_the_same_recipe(store: Store) -> None:
@@ -182,6 +182,7 @@ def crash_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], No
 def finish(artifacts: Path) -> None:
     """What a second run does after a crash."""
     store = Store(artifacts)
+    store.finish_killed(RUN, OTHER_RECIPE)
     if not store.whole(RUN, OTHER_RECIPE):
         build_file(store, recipe=OTHER_RECIPE, value=2)
 
@@ -231,6 +232,8 @@ def test_a_sealed_draft_of_a_killed_run_is_taken_and_not_built_again(
     monkeypatch.undo()
     assert (store.artifacts / "toy" / ".rows.partial" / SEAL).exists()
     assert store.manifest(RUN) is None
+    assert not store.whole(RUN, RECIPE)  # asking changes nothing
+    store.finish_killed(RUN, RECIPE)
     assert store.whole(RUN, RECIPE)
     assert store.verify_seal(RUN) == store.verify_content(RUN) == []
 

@@ -5,13 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.artifacts.toolchain import toolchain
 from engine.spec.numerics import Numerics
 
 
 def test_data_depends_on_libraries_and_unicode_alone() -> None:
-    assert set(toolchain("data", None).facts) == {"format", "sentencepiece", "tokenizers", "unicode"}
+    libraries = {"pyarrow", "ruamel.yaml", "sentencepiece", "tokenizers"}
+    assert set(toolchain("data", None).facts) == {"format", "python", "unicode"} | libraries
 
 
 def test_data_asks_without_torch() -> None:
@@ -25,7 +27,7 @@ def test_data_asks_without_torch() -> None:
 def test_computing_depends_on_versions_blas_instruction_set_and_maker() -> None:
     found = toolchain("compute", Numerics())
     assert all(found.facts.values()), found.facts
-    assert found.facts["instruction_set"] == "avx2"
+    assert found.facts["instruction_set"] == torch.backends.cpu.get_cpu_capability().lower()  # used, not asked for
     assert found == toolchain("compute", Numerics())
     assert found.digest != toolchain("compute", Numerics(threads=2)).digest
 

@@ -44,7 +44,7 @@ def build(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]])
         run=f"test/{run}",
         recipe=zero,
         code=zero,
-        content=content_digest(outputs),
+        content=content_digest(outputs, metrics),
         stage={},
         inputs={},
         outputs=outputs,

@@ -56,7 +56,7 @@ def _root(tmp_path: Path) -> Path:
         trained={
             "c" * 64: RecordedToolchain(
                 facts={"torch": "2.13"},
-                runs={"stage1": RecordedTrained(recipe=LEFT, outputs={"step-9": RIGHT}, metrics={"loss": 2.5})},
+                runs={"stage1": RecordedTrained(recipe=LEFT, outputs={"step-9": RIGHT}, content=LEFT, metrics={"loss": 2.5})},
             )
         },
     )

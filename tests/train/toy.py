@@ -97,7 +97,7 @@ def given(ref: str, folder: Path) -> Input:
     output = ref.partition("@")[2]
     outputs = Draft(folder).outputs()
     manifest = Manifest(
-        format=1, run="toy/x", recipe="0" * 64, code="0" * 64, content=content_digest(outputs), stage={}, inputs={},
+        format=1, run="toy/x", recipe="0" * 64, code="0" * 64, content=content_digest(outputs, {}), stage={}, inputs={},
         outputs=outputs, metrics={},
     )  # fmt: skip
     return Input(ref, "toy/x", output, folder / output, outputs[output].digest, manifest)
