@@ -137,7 +137,7 @@ def same_names(paths: Iterable[Path]) -> Iterator[Problem]:
 def same_stages(plans: Iterable[Plan]) -> Iterator[Problem]:
     """Stages whose names are equal in dvc.yaml: `a-b` of `c`, and `b-c` of `a`."""
     seen: dict[str, Plan] = {}
-    for plan, stage in ((plan, stage) for plan in plans for stage in plan.stages()):
+    for plan, stage in ((one, stage) for one in plans for stage in one.stages()):
         first = seen.setdefault(dvc_stage(plan.name, stage), plan)
         if first.name != plan.name:
             message = f"would be called {dvc_stage(plan.name, stage)} in dvc.yaml, as one of {first.name}; rename one"
