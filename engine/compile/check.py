@@ -1,16 +1,17 @@
 """Rules that hold across stages; all broken ones are reported at once, in the order of the spec."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, one
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
-from engine.data.spec import Clean, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
+from engine.data.spec import Clean, Deal, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.spec import ClaimsPlan, Perplexity
 from engine.experiment import Experiment, Stage
 from engine.models.spec import Llama, Model
 from engine.spec.errors import Problem
+from engine.spec.nearest import did_you_mean
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.spec import Cosine, FromCheckpoint, Schedule, Train
@@ -78,7 +79,15 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             yield from _start(stage, above)
         case Perplexity():
             yield from _perplexity(stage, above)
-        case Ingest() | Split() | Clean() | Dedup() | Tokenizer() | Pack():
+        case Dedup():
+            known = domains(stage.documents, above)
+            named_domains = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
+            yield from _domains(named_domains, known)
+        case Pack():
+            known = domains(stage.documents, above)
+            yield from _domains({f"mix.repeats.{name}": name for name in stage.mix.repeats}, known)
+            yield from _repeats(stage.mix)
+        case Ingest() | Split() | Clean() | Tokenizer():
             return
         case _:
             assert_never(stage)
@@ -92,6 +101,34 @@ def _perplexity(stage: Perplexity, above: Runs) -> Iterator[tuple[str, str]]:
     context = trained.model.context
     if stage.window_tokens > context:
         yield "window_tokens", f"windows of {stage.window_tokens} tokens do not fit a context of {context}"
+
+
+def domains(ref: Ref, above: Runs) -> tuple[str, ...]:
+    """The domains of the sources that documents come from, sorted."""
+    found: set[str] = set()
+    for run in named_runs(ref.parts, above):
+        match above[run]:
+            case Ingest(sources=sources):
+                found |= {source.domain for source in sources}
+            case Clean(documents=inner) | Dedup(documents=inner) | Split(documents=inner):
+                found |= set(domains(inner, above))
+            case _:
+                raise AssertionError(f"{ref} names no documents")
+    return tuple(sorted(found))
+
+
+def _domains(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for path, domain in named.items():
+        if domain not in known:
+            hint = did_you_mean(domain, known)
+            yield path, f"no source has the domain {domain!r}; the documents are of {', '.join(known)}{hint}"
+
+
+def _repeats(mix: Deal) -> Iterator[tuple[str, str]]:
+    for domain, repeat in mix.repeats.items():
+        if repeat > mix.chunks:
+            text = f"a row cannot stand in {repeat:g} chunks of {mix.chunks}"
+            yield f"mix.repeats.{domain}", f"{text}; write at most {mix.chunks}, or more chunks"
 
 
 def _ingest(stage: Ingest) -> Iterator[tuple[str, str]]:

@@ -49,6 +49,20 @@ CASES = {
     "claim": (("left: train@final", "left: train@final-one"), "claims.0.check.left"),
     "claim id": (("id: traced", "id: resume"), "claims.1.id: the id 'resume' stands twice"),
     "source": (("name: notes\n", "name: prose\n"), "stages.corpus.sources.1.name: the source 'prose' stands twice"),
+    "mix domain": (
+        ("repeats: {notes: 2}", "repeats: {ntoes: 2}"),
+        "stages.rows.mix.repeats.ntoes: no source has the domain 'ntoes'; the documents are of notes, prose"
+        " (did you mean 'notes'?)",
+    ),
+    "repeat": (
+        ("repeats: {notes: 2}", "repeats: {notes: 2.5}"),
+        "stages.rows.mix.repeats.notes: a row cannot stand in 2.5 chunks of 2; write at most 2, or more chunks",
+    ),
+    "priority": (
+        ("method: {kind: exact}", "method: {kind: exact}\n    keep: {priority: [notes, porse]}"),
+        "stages.unique.keep.priority.1: no source has the domain 'porse'; the documents are of notes, prose"
+        " (did you mean 'prose'?)",
+    ),
 }
 
 
@@ -73,3 +87,7 @@ def test_the_toy_spec_is_sound_and_lowers(tmp_path: Path) -> None:
     assert isinstance(train, TrainPlan)
     assert (train.micro_batches, train.tokens_per_step, train.row_tokens) == (2, 128, 32)
     assert "train@step-8" in str(stages["perplexity"])  # `final` is settled
+
+
+def test_domains_are_those_of_all_sources_upstream(tmp_path: Path) -> None:
+    assert broken(tmp_path, ("repeats: {notes: 2}", "repeats: {notes: 2, prose: 0.5}")) == []
