@@ -7,18 +7,19 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 
-from engine import __version__
+import engine
 from engine.cli.answer import Answer
 from engine.cli.project import Project
 from engine.spec.errors import ArtifactError, SpecError
 
+DISTRIBUTION = "facsimile-llm"  # `facsimile` on PyPI is somebody else's project
 COPIES = {
     "specs/first/first.yaml": "specs/first/first.yaml",
     "gitignore": ".gitignore",
     "workflows/facsimile.yaml": ".github/workflows/facsimile.yaml",
     "README.md": "README.md",
 }
-LOCAL = "# The engine was installed from this machine; name a place that others reach too."
+LOCAL = "# The engine lies on this machine; name a place that others reach too."
 COMMANDS = (
     ("git", "init", "--quiet"),
     ("dvc", "init", "--quiet"),
@@ -62,17 +63,20 @@ def write_project(root: Path) -> list[str]:
 
 def requirement() -> str:
     """The line that installs this very engine elsewhere, from where it was installed here (PEP 610)."""
+    checkout = Path(engine.__file__).resolve().parent.parent
     try:
-        found = distribution("facsimile").read_text("direct_url.json")
+        found = distribution(DISTRIBUTION).read_text("direct_url.json")
     except PackageNotFoundError:
         found = None
     match json.loads(found or "{}"):
         case {"url": str(url), "vcs_info": {"vcs": str(vcs), "commit_id": str(commit)}}:
-            return f"facsimile @ {vcs}+{url}@{commit}\n"
+            return f"{DISTRIBUTION} @ {vcs}+{url}@{commit}\n"
         case {"url": str(url)}:
-            return f"{LOCAL}\nfacsimile @ {url}\n"
+            return f"{LOCAL}\n{DISTRIBUTION} @ {url}\n"
+        case _ if (checkout / "pyproject.toml").is_file():  # run from a checkout that was not installed
+            return f"{LOCAL}\n{DISTRIBUTION} @ {checkout.as_uri()}\n"
         case _:
-            return f"facsimile=={__version__}\n"
+            return f"{DISTRIBUTION}=={engine.__version__}\n"
 
 
 def start(root: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """`init` makes a project that compiles, is a git repository under DVC, has CI, and builds."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from engine import __version__
 from engine.cli import init
 from tests.cli.conftest import call, commit
 from tests.conftest import ROOT, Cli
@@ -93,17 +95,28 @@ class Installed:
 @pytest.mark.parametrize(
     ("origin", "line"),
     [
-        (None, f"facsimile=={init.__version__}"),
+        (None, f"facsimile-llm @ {ROOT.resolve().as_uri()}"),
         (
             '{"url": "https://example.org/f.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
-            "facsimile @ git+https://example.org/f.git@abc",
+            "facsimile-llm @ git+https://example.org/f.git@abc",
         ),
-        ('{"url": "file:///srv/f", "dir_info": {}}', "facsimile @ file:///srv/f"),
+        ('{"url": "file:///srv/f", "dir_info": {}}', "facsimile-llm @ file:///srv/f"),
     ],
 )
 def test_the_requirement_names_the_very_engine(monkeypatch: pytest.MonkeyPatch, origin: str | None, line: str) -> None:
     monkeypatch.setattr(init, "distribution", lambda _name: Installed(origin))
     assert init.requirement().splitlines()[-1] == line
+
+
+def test_the_requirement_of_an_engine_from_an_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(init, "distribution", lambda _name: Installed(None))
+    monkeypatch.setattr(init.engine, "__file__", str(tmp_path / "site-packages" / "engine" / "__init__.py"))
+    assert init.requirement() == f"facsimile-llm=={__version__}\n"
+
+
+def test_nothing_is_installed_by_a_name_that_is_not_ours() -> None:
+    texts = (ROOT / "README.md", *(ROOT / "engine" / "cli" / "templates").rglob("*.*"))
+    assert not [path for path in texts if re.search(r"install[^\n]*\bfacsimile(?!-llm)\b", path.read_text())]
 
 
 @pytest.mark.slow
