@@ -35,6 +35,11 @@ VERBS = {
     "claims": "verdicts of the claims of all experiments",
     "export": "a checkpoint for other people's tools",
 }
+EXTRAS = {
+    **dict.fromkeys(("datasets", "deepspeed", "dvc", "safetensors", "sentencepiece"), "train"),
+    **dict.fromkeys(("tokenizers", "torch", "transformers"), "train"),
+    "lm_eval": "eval",
+}  # libraries that only some verbs and stages need, by the extra in pyproject.toml that brings them
 FINE, FAILED, USER_ERROR, OUR_FAULT = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells say it
 DISK_TROUBLE = {
@@ -89,6 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         answer = _answer(words)
     except (SpecError, ArtifactError) as error:
         return _refuse(error, as_json)
+    except ModuleNotFoundError as error:
+        wanted = extra_of(error)
+        return _refuse(wanted, as_json) if wanted else _fault(as_json)
     except OSError as error:
         return _fault(as_json) if error.errno not in DISK_TROUBLE else _refuse(_of_disk(error), as_json)
     except KeyboardInterrupt:
@@ -133,6 +141,18 @@ def _refuse(error: SpecError | ArtifactError, as_json: bool) -> int:
         count = f"{len(problems)} problems:\n" if len(problems) > 1 else ""
         print(f"error: {count}{error}", file=sys.stderr)
     return USER_ERROR if isinstance(error, SpecError) else FAILED
+
+
+def extra_of(error: ModuleNotFoundError) -> SpecError | None:
+    """What to install when a library of an extra is not there; None for any other module."""
+    library = (error.name or "").partition(".")[0]
+    if library not in EXTRAS:
+        return None
+    extra = EXTRAS[library]
+    return SpecError(
+        f"{library} is not installed; this needs the extra `{extra}`: in the checkout of the engine, "
+        f'pip install -e ".[{extra}]" (elsewhere: pip install "facsimile-llm[{extra}] @ URL")'
+    )
 
 
 def _of_disk(error: OSError) -> ArtifactError:

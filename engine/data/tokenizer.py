@@ -1,11 +1,10 @@
-"""The tokenizer of an artifact, whichever library it came from."""
+"""The tokenizer of an artifact, whichever library it came from; only that library is imported."""
 
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from engine.data.spec import TokenizerKind
-from engine.data.tokenizers import huggingface, sentencepiece_bpe
 from engine.data.tokenizers.reversible import Irreversible, Tokenizer
 from engine.spec.base import Spec
 from engine.spec.errors import ArtifactError
@@ -38,8 +37,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     info = read_info(folder)
     match info.kind:
         case "sentencepiece_bpe":
+            from engine.data.tokenizers import sentencepiece_bpe
+
             tokenizer = sentencepiece_bpe.load(folder / info.file)
         case "huggingface":
+            from engine.data.tokenizers import huggingface
+
             tokenizer = huggingface.load(folder / info.file, info.end_id)
     if (tokenizer.vocabulary, tokenizer.end_id) != (info.vocabulary, info.end_id):
         raise ArtifactError(f"{folder / info.file} does not fit {INFO} beside it; build the tokenizer again")
