@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from engine.compile.choices import Choices
 from engine.compile.names import NO_ARM, Arm, Definition, Dotted, Load
 from engine.compile.source import MAIN, TOP, Module
-from engine.compile.choices import Choices
 from engine.spec.base import Spec
 from engine.spec.canonical import digest
 
@@ -28,13 +28,17 @@ OUTSIDE = frozenset(
         "report",  # reads what is finished
         "data.sources.fetch.resolve",  # brings the bytes of a sha256, and checks it
         "artifacts.lineage",  # reads manifests only
-        "artifacts.manifest.Manifest",  # names fields; what they hold is made by run.py
         "artifacts.observation",  # written outside the artifact
-        "artifacts.placement",  # where and how, never what
-        "artifacts.progress",  # hands on the items it is given
+        "artifacts.progress.Told",  # counts items and prints, and is given none
     }
 )
 """Rooms, modules and functions that cannot change a bit of an output, or that would tie every stage to every room."""
+
+GIVEN = frozenset({"artifacts.manifest.Manifest", "artifacts.placement.Placement"})
+"""Classes that stages do not make, as they do not make specs: their fields are values, which change no method."""
+
+ALWAYS = (("engine.artifacts.manifest", "content_digest"), ("engine.artifacts.manifest", "output_of"))
+"""What makes the digests of every stage's outputs, called when the stage has done its work."""
 
 KERNEL_SOURCES = frozenset({".c", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".triton"})
 
@@ -59,6 +63,7 @@ class CodeIndex:
     def __init__(self, package_root: Path) -> None:
         self.root = package_root
         self._modules: dict[Dotted, Module | None] = {}
+        self._packages: dict[Dotted, bool] = {}
         self._known: dict[tuple[Dotted, frozenset[Dotted]], list[tuple[Asked, Code]]] = {}
 
     def reach(self, entry: tuple[str, str], stage: Spec) -> Code:
@@ -121,6 +126,19 @@ class CodeIndex:
             module = inner
         return None
 
+    def packages(self, module: Module) -> Iterator[Module]:
+        """The packages round a module and round what it imports, whose `__init__.py` runs when it is imported."""
+        own = [name for name in (module.name, *module.imports.values()) if name[0] == self.root.name]
+        for name in sorted({inner[:depth] for inner in own for depth in range(1, len(inner) + 1)}):
+            package = self.module(name) if self._is_package(name) else None
+            if package is not None:
+                yield package
+
+    def _is_package(self, name: Dotted) -> bool:
+        if name not in self._packages:
+            self._packages[name] = self.root.joinpath(*name[1:], "__init__.py").is_file()
+        return self._packages[name]
+
     def kernel_sources(self, module: Module) -> Iterator[Path]:
         """The files beside a module of the kernels room that are compiled when it runs."""
         if module.name[1:2] == ("kernels",) and len(module.name) > 2:
@@ -139,6 +157,7 @@ class Walk:
         self.strings: set[str] = set()  # the texts of kept code
         self.attributes: set[str] = set()
         self.asked: Asked = {}
+        self.modules: set[Dotted] = set()
         self.reached: dict[tuple[Dotted, str], frozenset[int]] = {}
         self.queue: list[tuple[Module, str]] = []
 
@@ -147,10 +166,12 @@ class Walk:
         assert self.queue, f"there is no {'.'.join(self.start)}"
         for leaf in sorted(self.choices.leaves):
             self._go(Load(NO_ARM, leaf, makes=True))
+        for name, function in ALWAYS:
+            self._go(Load(NO_ARM, (*name.split("."), function), makes=True))
         while self.queue:
             while self.queue:
                 self._read(*self.queue.pop())
-            self._methods()
+            self._members()
             self._reopen()
         definitions = dict(sorted(self._texts()))
         return Code(digest(definitions), definitions)
@@ -170,16 +191,22 @@ class Walk:
         module, rest = found
         if is_vocabulary(module) and load.makes and rest:
             self.classes.add((*module.name, rest[0]))
-        if is_spec(module):
-            self._enqueue(module, [rest[0]] if rest and load.makes and not module.is_type(rest[0]) else [])
+        if rest and is_given(module, rest[0]):
+            self._enqueue(module, [rest[0]] if load.makes and not module.is_union(rest[0]) else [])
         else:
-            self._enqueue(module, [rest[0], TOP] if rest else [*_own(module), TOP])
+            self._enqueue(module, rest[:1] or _own(module))
 
     def _enqueue(self, module: Module, names: Iterable[str]) -> None:
-        for name in names:
-            if (module.name, name) not in self.reached:
+        """Names of a module, and what it does when it is imported."""
+        for name in (*names, TOP):
+            if module.statements[name] and (module.name, name) not in self.reached:
                 self.reached[module.name, name] = frozenset()
                 self.queue.append((module, name))
+        if module.name not in self.modules:
+            self.modules.add(module.name)
+            for package in self.index.packages(module):
+                if not self._is_outside(package):
+                    self._enqueue(package, [])
 
     def _is_outside(self, module: Module, rest: Dotted = ()) -> bool:
         return module.name != self.start[:-1] and is_outside(module, rest[:1])
@@ -189,8 +216,11 @@ class Walk:
         left_out = self._left_out(module, definition)
         self.reached[module.name, name] = left_out
         self.attributes.update(text for arm, text in definition.attributes if arm not in left_out)
+        owner = name.rpartition(".")[0]
         for load in definition.loads:
             if load.arm not in left_out:
+                if load.names[0] in module.members(owner):
+                    self._enqueue(module, [f"{owner}.{load.names[0]}"])
                 self._go(load._replace(names=absolute(module, load.names)))
         for load in definition.imported:
             if load.arm not in left_out:
@@ -206,15 +236,18 @@ class Walk:
         module = self.index.module(names) if len(names) > 1 and names[0] == self.index.root.name else None
         if module is not None and not self._is_outside(module):
             main = ["main"] if "main" in module.statements else []
-            self._enqueue(module, [*main, TOP, MAIN])
+            self._enqueue(module, [*main, MAIN])
 
-    def _methods(self) -> None:
-        """Methods of the stage's specs that kept code calls; the fields of a spec are values, and in the stage."""
-        for names in sorted(self.choices.classes):
+    def _members(self) -> None:
+        """What kept code names on a class that it did not make; fields are values, and in the stage."""
+        named = self.attributes | self.strings
+        given = {(self.start[0], *name.split(".")) for name in GIVEN}
+        for names in sorted(self.choices.classes | given):
             module = self.index.module(names[:-1])
-            if module is not None and is_spec(module):
-                called = self.attributes & module.methods(names[-1])
-                self._enqueue(module, (f"{names[-1]}.{name}" for name in sorted(called)))
+            if module is not None and (is_vocabulary(module) or names in given):
+                found = module.members(names[-1])
+                called = sorted(name for name in found if name in named or name.startswith("__"))
+                self._enqueue(module, [f"{names[-1]}.{name}" for name in called])
 
     def _left_out(self, module: Module, definition: Definition) -> frozenset[int]:
         out: set[int] = set()
@@ -252,7 +285,9 @@ class Walk:
         for (name, unit), left_out in self.reached.items():
             module = self.index.module(name)
             assert module is not None
-            for file in self.index.kernel_sources(module):
+            if (name, unit.partition(".")[0]) in self.reached and "." in unit:
+                continue  # the whole class is covered
+            for file in self.index.kernel_sources(module) if unit != TOP else ():
                 yield file.relative_to(self.index.root.parent).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
             text = module.text(module.definition(unit), left_out)
             if text and not is_outside(module, (unit,)):
@@ -275,6 +310,11 @@ def is_outside(module: Module, unit: Dotted = ()) -> bool:
 def is_spec(module: Module) -> bool:
     """A room's spec.py."""
     return module.name[-1] == "spec" and len(module.name) > 2
+
+
+def is_given(module: Module, name: str) -> bool:
+    """Whether a name of a module may be a class whose values a stage is given."""
+    return is_spec(module) or ".".join((*module.name[1:], name)) in GIVEN
 
 
 def is_vocabulary(module: Module) -> bool:

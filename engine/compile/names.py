@@ -246,6 +246,8 @@ class Reader:
         return self.arm
 
     def _pattern(self, node: ast.pattern) -> None:
+        if isinstance(node, ast.MatchClass):
+            self.definition.attributes += ((self.arm, name) for name in node.kwd_attrs)
         match node:
             case ast.MatchClass(cls=ast.Name() as name):
                 self._name(name, (), makes=False)

@@ -37,7 +37,7 @@ class Module:
         self.statements: dict[str, list[ast.stmt]] = {TOP: [], MAIN: []}
         self.imports: dict[str, Dotted] = {}
         self._definitions: dict[str, Definition] = {}
-        self._methods: dict[str, frozenset[str]] = {}
+        self._members: dict[str, frozenset[str]] = {}
         for statement in ast.parse(self.source, str(file)).body:
             self._sort(statement)
 
@@ -65,20 +65,21 @@ class Module:
             found.lines = list(self._lines(self.statements[name], found.prose))
         return found
 
-    def methods(self, name: str) -> frozenset[str]:
-        """The functions in the body of a class; `definition` knows them as `Class.function`."""
-        if name not in self._methods:
+    def members(self, name: str) -> frozenset[str]:
+        """What the body of a class binds besides fields; `definition` knows it as `Class.member`."""
+        if name not in self._members:
             bodies = (node.body for node in self.statements.get(name, ()) if isinstance(node, ast.ClassDef))
-            found = [item for body in bodies for item in body if isinstance(item, ast.FunctionDef)]
-            self._methods[name] = frozenset(item.name for item in found)
-            for item in found:
-                self.statements.setdefault(f"{name}.{item.name}", []).append(item)
-        return self._methods[name]
+            items = [item for body in bodies for item in body if not _is_field(item)]
+            found = [(bound, item) for item in items for bound in _bound_within(item)]
+            self._members[name] = frozenset(bound for bound, _ in found)
+            for bound, item in found:
+                self.statements.setdefault(f"{name}.{bound}", []).append(item)
+        return self._members[name]
 
-    def is_type(self, name: str) -> bool:
-        """Whether the name is a class or an alias of types: `Annotated[...]`, `A | B`."""
+    def is_union(self, name: str) -> bool:
+        """Whether the name is an alias of types: `Annotated[...]`, `A | B`."""
         match self.statements[name][0]:
-            case ast.ClassDef() | ast.Assign(value=ast.Subscript() | ast.BinOp(op=ast.BitOr())):
+            case ast.Assign(value=ast.Subscript() | ast.BinOp(op=ast.BitOr())):
                 return True
             case _:
                 return False
@@ -161,6 +162,21 @@ def _bound_names(statement: ast.stmt) -> list[str]:
             return [name]
         case _:
             return []
+
+
+def _bound_within(item: ast.stmt) -> list[str]:
+    """The names that a statement in the body of a class binds, however deep below an `if`."""
+    names = {node.id for node in ast.walk(item) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return _bound_names(item) or sorted(names)
+
+
+def _is_field(item: ast.stmt) -> bool:
+    """Whether it declares a field, of which every instance holds a value of its own."""
+    match item:
+        case ast.AnnAssign(annotation=annotation):
+            return "ClassVar" not in ast.unparse(annotation)
+        case _:
+            return False
 
 
 def _target_names(target: ast.expr) -> list[str]:

@@ -274,6 +274,98 @@ def test_a_spec_made_by_kept_code_counts_as_held(toy: Toy) -> None:
     assert "toy.data.fuzzy.near" in toy(CleanPlan(), made).definitions
 
 
+MADE = """class Fuzzy: ...
+class Base:
+    step = 1
+class Extra(Base):
+    size: int = 1
+    def area(self):
+        return 1
+"""
+BUILT = [
+    ("data/run.py", "import Exact, Fuzzy", "import Exact, Extra, Fuzzy"),
+    ("data/run.py", "    return 1", "    return Extra().size"),
+    ("data/spec.py", "class Fuzzy: ...", MADE),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "unit"),
+    [
+        (("size: int = 1", "size: int = 2"), "Extra"),
+        (("return 1", "return 9"), "Extra"),
+        (("step = 1", "step = 2"), "Base"),
+    ],
+)
+def test_all_of_a_spec_class_counts_that_kept_code_makes(toy: Toy, change: tuple[str, str], unit: str) -> None:
+    before = toy(CleanPlan(), *BUILT)
+    after = toy(CleanPlan(), *BUILT[:2], ("data/spec.py", "class Fuzzy: ...", MADE.replace(*change)))
+    assert different(before, after) == {f"toy.data.spec.{unit}"}
+    assert not [name for name in toy(CleanPlan(), BUILT[2]).definitions if "Extra" in name]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "MARGIN: ClassVar[int] = 1",
+        "MARGIN = 1",
+        "if True:\n        MARGIN = 1",
+        "@property\n    def MARGIN(self):\n        return 1",
+        "BASE = 1\n    MARGIN = BASE",
+        "def __len__(self):\n        return 1",
+    ],
+)
+def test_what_kept_code_names_on_a_spec_counts_unless_it_is_a_field(toy: Toy, member: str) -> None:
+    names = ("data/run.py", "    return 1", "    return Clean.MARGIN")
+    reads = ("data/run.py", "    print(", "    print(stage.MARGIN, ")
+
+    def build(text: str, *edits: tuple[str, str, str]) -> Code:
+        return toy(CleanPlan(), ("data/spec.py", "    def kept", f"    {text}\n    def kept"), *edits)
+
+    assert build(member, reads).digest != build(member.replace("1", "2"), reads).digest
+    if "__len__" not in member:
+        assert build(member) == build(member.replace("1", "2"))
+    matched = ("data/run.py", "case Exact():", "case Clean(MARGIN=0) | Exact():")
+    clean = ("data/run.py", "import Exact, Fuzzy", "import Clean, Exact, Fuzzy")
+    assert build(member, matched, clean).digest != build(member.replace("1", "2"), matched, clean).digest
+    assert build(member, names, clean).digest != build(member.replace("1", "2"), names, clean).digest
+
+
+def test_a_field_of_a_spec_is_a_value_and_no_code(toy: Toy) -> None:
+    reads = ("data/run.py", "    print(", "    print(stage.size, ")
+    one, two = (("data/spec.py", "    def kept", f"    size: int = {n}\n    def kept") for n in (1, 2))
+    assert toy(CleanPlan(), reads, one) == toy(CleanPlan(), reads, two)
+
+
+@pytest.mark.parametrize("package", ["__init__.py", "data/__init__.py"])
+def test_what_a_package_does_when_it_is_imported_counts(toy: Toy, package: str) -> None:
+    before = toy(CleanPlan())
+    say = {package: "'Words.'\n__version__ = '1'\n"}
+    assert toy(CleanPlan(), add=say) == before
+    does = {package: say[package] + "import math\nmath.exp = math.log\n"}
+    name = ".".join(("toy", *package.split("/")[:-1], TOP))
+    assert different(before, toy(CleanPlan(), add=does)) == {name}
+    if package == "data/__init__.py":  # which runs for it too: the entry imports its vocabulary
+        assert different(toy(Train(), add={package: ""}), toy(Train(), add=does)) == {name}
+
+
+def test_methods_of_the_placement_count_and_its_fields_do_not(toy: Toy) -> None:
+    file = "artifacts/placement.py"
+    placement = "class Placement:\n    root: Path\n    def scratch(self):\n        return 1\n"
+    reads = ("data/run.py", "    print(", "    print(stage.scratch(), stage.root, ")
+    packages = {"artifacts/__init__.py": ""}
+    before = toy(CleanPlan(), reads, add={**packages, file: placement})
+    field = placement.replace("root: Path", "root: Path = None\n    workers: int = 1")
+    assert toy(CleanPlan(), reads, add={**packages, file: field}) == before
+    other = toy(CleanPlan(), reads, add={**packages, file: placement.replace("return 1", "return 2")})
+    assert different(before, other) == {"toy.artifacts.placement.Placement.scratch"}
+
+
+def different(before: Code, after: Code) -> set[str]:
+    """The definitions that only one of them has, or that differ."""
+    return {name for name, _ in before.definitions.items() ^ after.definitions.items()}
+
+
 def test_line_ends_are_no_difference(toy: Toy, tmp_path: Path) -> None:
     before = toy(CleanPlan())
     for file in (tmp_path / "toy").rglob("*.py"):

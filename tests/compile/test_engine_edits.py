@@ -66,6 +66,15 @@ def told(text: str) -> str:
 
 
 CHANGES = [
+    ("artifacts/manifest.py", '    return digest({"outputs": ', '    return digest({"all": ', CORPUS),
+    (
+        "artifacts/progress.py",
+        "            yield item",
+        "            if item != 3:\n                yield item",
+        CORPUS,
+    ),
+    ("artifacts/placement.py", "workers: int = 1", "workers: int = 1\n\n    def __bool__(self): return False", CORPUS),
+    ("data/__init__.py", "", "import unicodedata\n\nunicodedata.normalize = str\n", CORPUS),
     ("artifacts/table.py", "GROUP_ROWS = 1 << 16", "GROUP_ROWS = 1 << 15", CORPUS),
     ("data/readers/jsonl.py", 'path.split(".")', 'path.split("/")', CORPUS),
     ("data/clean.py", "document.text.strip()) < chars", "document.text.strip()) <= chars", CLEAN),
@@ -106,6 +115,8 @@ def test_a_change_of_what_no_stage_chose_moves_nothing(copy: Copy, before: Runs)
     copy.edit("data/sources/https.py", "    return ", "    return None and ")
     copy.edit("models/huggingface.py", '"hidden_act": "silu"', '"hidden_act": "relu"')
     copy.edit("artifacts/progress.py", "_SECONDS = ", "_SECONDS = 1 + ")
+    copy.edit("artifacts/progress.py", "self._done += 1", "self._done += 2")
+    copy.edit("artifacts/placement.py", "    workers: int = 1", "    workers: int = 2\n    pins: int = 0")
     copy.edit("artifacts/observation.py", "\ndef observe(", "\nEXTRA = 1\n\n\ndef observe(")
     copy.edit("report/claims.py", "    return ", "    return None and ")
     assert copy.compile().recipes == before.recipes
@@ -319,6 +330,9 @@ def add_stage(copy: Copy) -> None:
     for file in ("compile/lower.py", "compile/estimate.py", "compile/dvc.py"):
         copy.edit(file, "case Ingest() |", "case Census() | Ingest() |")
     copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
+    copy.edit(
+        "compile/check.py", "case Clean(documents=inner) |", "case Clean(documents=inner) | Census(documents=inner) |"
+    )
     copy.edit("compile/check.py", "case Ingest() | Split() |", "case Census() | Ingest() | Split() |")
     copy.also(
         "other",
