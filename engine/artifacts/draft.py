@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from engine.artifacts import disk, tensors
 from engine.artifacts.digest import (
     FileDigest,
+    Hasher,
     HashingFile,
     bytes_of,
     file_digest,
@@ -91,15 +92,14 @@ class Draft:
         path = self._part(output, name) / name
 
         def finished(found: FileDigest) -> None:
-            part = FilePart(kind="file", digest=found.sha256, xxh3=found.xxh3, bytes=found.bytes)
-            self._finished(output, name, part, {name: found})
+            self._finished(output, name, _file_part(found), {name: found})
 
         return HashingFile(path, closed=finished)
 
     def json(self, output: str, name: str, value: object) -> None:
         """A file of canonical JSON, indented for people."""
         with self.file(output, name) as file:
-            file.write(pretty(value).encode("utf-8"))
+            file.write(_json_bytes(value))
 
     def close(self, output: str) -> None:
         """Declares all parts written. A second call for the same output is our own bug."""
@@ -172,6 +172,21 @@ class Draft:
         path = self.folder / FRAGMENTS / output / f"{name}.json"
         assert not path.exists(), f"part {name!r} of output {output!r} is written twice"
         disk.write_whole(path, pretty(PartFragment(part=part, files=dict(files))))
+
+
+def json_part(value: object) -> FilePart:
+    """The part that `Draft.json` would make of a value."""
+    hasher = Hasher()
+    hasher.update(memoryview(_json_bytes(value)))
+    return _file_part(hasher.finish())
+
+
+def _json_bytes(value: object) -> bytes:
+    return pretty(value).encode("utf-8")
+
+
+def _file_part(found: FileDigest) -> FilePart:
+    return FilePart(kind="file", digest=found.sha256, xxh3=found.xxh3, bytes=found.bytes)
 
 
 class ArrayWriter:

@@ -7,7 +7,7 @@ from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
 from engine.evaluate.checks import check_claims
 from engine.evaluate.spec import Claims, PerplexityPlan
-from engine.evaluate.verdict import metrics, verdict_json
+from engine.evaluate.verdict import VERDICTS, VERDICTS_FILE, metrics, verdicts_json
 
 
 def run_perplexity(stage: PerplexityPlan, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
@@ -23,6 +23,6 @@ def run_perplexity(stage: PerplexityPlan, inputs: Inputs, out: Draft, _placement
 def run_claims(stage: Claims, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
     """The verdict on every claim; writes `verdicts`. A claim that fails is a result, not an error."""
     verdicts = check_claims(stage, inputs, out.folder)
-    out.json("verdicts", "claims.json", [verdict_json(verdict) for verdict in verdicts])
-    out.close("verdicts")
+    out.json(VERDICTS, VERDICTS_FILE, verdicts_json(verdicts))
+    out.close(VERDICTS)
     return metrics(verdicts)

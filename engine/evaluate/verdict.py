@@ -1,12 +1,17 @@
 """The verdict on one claim, as it is kept: what was claimed, what was measured, and whether it holds."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from engine.artifacts.draft import json_part
+from engine.artifacts.manifest import output_of
 from engine.spec.base import Spec
+
+VERDICTS = "verdicts"
+VERDICTS_FILE = "claims.json"
 
 Outcome = Literal["holds", "fails", "not reproduced"]
 
@@ -31,6 +36,16 @@ def verdict_json(verdict: Verdict) -> dict[str, JsonValue]:
     """A verdict as JSON data."""
     data: dict[str, JsonValue] = verdict.model_dump(mode="json", by_alias=True)
     return data
+
+
+def verdicts_json(verdicts: Iterable[Verdict]) -> list[dict[str, JsonValue]]:
+    """What the output `verdicts` holds: sorted by id, so that the verdicts in the metrics say all of it."""
+    return [verdict_json(verdict) for verdict in sorted(verdicts, key=lambda verdict: verdict.id)]
+
+
+def verdicts_digest(verdicts: Iterable[Verdict]) -> str:
+    """The content digest of the output `verdicts` that holds these."""
+    return output_of({VERDICTS_FILE: json_part(verdicts_json(verdicts))}).digest
 
 
 def metrics(verdicts: Sequence[Verdict]) -> dict[str, JsonValue]:

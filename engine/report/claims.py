@@ -9,7 +9,7 @@ from typing import Literal, final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from engine.evaluate.verdict import Outcome, Verdict, verdict_json
+from engine.evaluate.verdict import VERDICTS, Outcome, Verdict, metrics, verdict_json, verdicts_digest
 from engine.spec.errors import ArtifactError, SpecError
 from engine.spec.nearest import did_you_mean
 
@@ -38,13 +38,15 @@ class ClaimRow:
 
 
 class _Metrics(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="forbid")
+    counts: dict[str, JsonValue]
     verdicts: dict[str, Verdict]
 
 
 class _Results(BaseModel):
     model_config = ConfigDict(extra="ignore")
     metrics: _Metrics
+    outputs: dict[str, str]
 
 
 def collect(root: Path, paper: str | None = None) -> tuple[ClaimRow, ...]:
@@ -67,12 +69,20 @@ def _of_paper(root: Path, paper: str) -> list[ClaimRow]:
 
 
 def read_verdicts(path: Path) -> list[Verdict]:
-    """The verdicts in a result file of a claims stage, sorted by id."""
+    """The verdicts in a result file of a claims stage, sorted by id; ArtifactError when they are not as built."""
+    mend = f"build it again: dvc repro {path.parent.name}-claims"
     try:
         results = _Results.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ArtifactError(f"{path} is no result of claims: {error.errors()[0]['msg']}; build it again") from error
-    return [results.metrics.verdicts[name] for name in sorted(results.metrics.verdicts)]
+        raise ArtifactError(f"{path} is no result of claims: {error.errors()[0]['msg']}; {mend}") from error
+    verdicts = [results.metrics.verdicts[name] for name in sorted(results.metrics.verdicts)]
+    told = {
+        "counts": results.metrics.counts,
+        "verdicts": {n: verdict_json(v) for n, v in results.metrics.verdicts.items()},
+    }
+    if metrics(verdicts) != told or results.outputs != {VERDICTS: verdicts_digest(verdicts)}:
+        raise ArtifactError(f"{path} was changed after it was written: its verdicts have another digest; {mend}")
+    return verdicts
 
 
 def of_class(rows: Iterable[ClaimRow], name: str) -> list[ClaimRow]:

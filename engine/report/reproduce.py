@@ -7,9 +7,10 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from engine.artifacts.recorded import Recorded, RecordedToolchain, load_recorded
-from engine.report.claims import CLASS_TITLES, CLASSES, ClaimRow, collect, count, numbers_text, of_class
-from engine.spec.errors import SpecError
+from engine.artifacts.recorded import Recorded, RecordedData, RecordedToolchain, RecordedTrained, load_recorded
+from engine.evaluate.verdict import VERDICTS, verdicts_digest
+from engine.report.claims import CLAIMS_FILE, CLASS_TITLES, CLASSES, ClaimRow, collect, count, numbers_text, of_class
+from engine.spec.errors import ArtifactError, SpecError
 
 PUBLISHED = "published.yaml"
 DIGESTS = ".digests.json"
@@ -44,8 +45,23 @@ def render(root: Path) -> str:
     for path in sorted((root / "specs").glob(f"*/*{DIGESTS}")):
         experiment = path.name.removesuffix(DIGESTS)
         mine = [row for row in rows if row.paper == path.parent.name and row.experiment == experiment]
-        parts += _experiment(experiment, path.parent.name, load_recorded(path), mine)
+        recorded = load_recorded(path)
+        refuse_unrecorded(path, experiment, recorded, mine)
+        parts += _experiment(experiment, path.parent.name, recorded, mine)
     return "\n\n".join(parts) + "\n"
+
+
+def refuse_unrecorded(path: Path, experiment: str, recorded: Recorded, rows: Sequence[ClaimRow]) -> None:
+    """ArtifactError when digests of verdicts are recorded and those of the page are none of them."""
+    runs: list[Mapping[str, RecordedData | RecordedTrained]] = [recorded.data]
+    runs += [chain.runs for chain in recorded.trained.values()]
+    known = [found[CLAIMS_STAGE].outputs.get(VERDICTS) for found in runs if CLAIMS_STAGE in found]
+    mine = verdicts_digest(row.verdict for row in rows)
+    if rows and known and mine not in known:
+        raise ArtifactError(
+            f"the verdicts in data/results/{experiment}/{CLAIMS_FILE} have the digest {mine[:12]}, which {path} does "
+            f"not record; build them again with `dvc repro {experiment}-claims`, or `facsimile record {experiment}`"
+        )
 
 
 def headline(root: Path) -> str:

@@ -1,11 +1,12 @@
 """`claims` prints verdicts, fails when an invariant fails, and keeps REPRODUCE.md current."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.evaluate.verdict import Verdict, metrics, verdicts_digest
+from engine.spec.canonical import pretty
 from tests.cli.conftest import call
 
 
@@ -27,9 +28,14 @@ def checked(toy: Path) -> Path:
     """The toy project, whose claims stage left two verdicts."""
     results = toy / "data" / "results" / "toy" / "claims.json"
     results.parent.mkdir(parents=True)
-    found = [verdict("traced", "invariant", "holds"), verdict("better", "paper", "not reproduced")]
-    results.write_text(json.dumps({"metrics": {"verdicts": {one["id"]: one for one in found}}, "outputs": {}}))
+    leave(results, verdict("traced", "invariant", "holds"), verdict("better", "paper", "not reproduced"))
     return toy
+
+
+def leave(results: Path, *found: dict[str, Any]) -> None:
+    """A result file as a build leaves it."""
+    verdicts = [Verdict.model_validate(one) for one in found]
+    results.write_text(pretty({"metrics": metrics(verdicts), "outputs": {"verdicts": verdicts_digest(verdicts)}}))
 
 
 def test_verdicts_as_text_and_json(checked: Path) -> None:
@@ -42,8 +48,19 @@ def test_verdicts_as_text_and_json(checked: Path) -> None:
 
 def test_an_invariant_that_fails_is_a_failed_check(checked: Path) -> None:
     results = checked / "data" / "results" / "toy" / "claims.json"
-    results.write_text(results.read_text().replace('"holds"', '"fails"'))
+    leave(results, verdict("traced", "invariant", "fails"))
     assert call(checked, "claims").code == 1
+
+
+def test_a_verdict_edited_by_hand_is_refused(checked: Path) -> None:
+    results = checked / "data" / "results" / "toy" / "claims.json"
+    results.write_text(results.read_text().replace("not reproduced", "holds"))
+    for words in ((), ("--write",), ("--check",)):
+        done = call(checked, "claims", *words)
+        assert (done.code, done.out) == (1, "")
+        assert f"{results} was changed" in done.err
+        assert "dvc repro toy-claims" in done.err
+    assert not (checked / "REPRODUCE.md").exists()
 
 
 def test_before_any_claim_was_checked(toy: Path) -> None:

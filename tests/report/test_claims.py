@@ -11,8 +11,10 @@ from engine.artifacts.recorded import (
     RecordedData,
     RecordedToolchain,
     RecordedTrained,
+    load_recorded,
     recorded_text,
 )
+from engine.evaluate.verdict import Verdict, metrics, verdicts_digest
 from engine.report.claims import claims_table, collect
 from engine.report.reproduce import headline, render
 from engine.spec.canonical import pretty
@@ -34,6 +36,12 @@ def verdict(id_: str, class_: str, outcome: str) -> dict[str, Any]:
     }
 
 
+def result_text(items: list[dict[str, Any]]) -> str:
+    """A result file as a build leaves it."""
+    verdicts = [Verdict.model_validate(item) for item in items]
+    return pretty({"metrics": metrics(verdicts), "outputs": {"verdicts": verdicts_digest(verdicts)}})
+
+
 @pytest.fixture(name="root")
 def _root(tmp_path: Path) -> Path:
     """A project of two papers, one with claims and recorded digests."""
@@ -49,14 +57,17 @@ def _root(tmp_path: Path) -> Path:
         verdict("resume", "invariant", "holds"),
         verdict("spikes", "lore", "fails"),
     ]
-    metrics = {"counts": {}, "verdicts": {item["id"]: item for item in verdicts}}
-    (results / "claims.json").write_text(pretty({"metrics": metrics, "outputs": {}}))
+    (results / "claims.json").write_text(result_text(verdicts))
     recorded = Recorded(
         data={"rows": RecordedData(recipe=LEFT, outputs={"rows": RIGHT})},
         trained={
             "c" * 64: RecordedToolchain(
                 facts={"torch": "2.13"},
-                runs={"stage1": RecordedTrained(recipe=LEFT, outputs={"step-9": RIGHT}, content=LEFT, metrics={"loss": 2.5})},
+                runs={
+                    "stage1": RecordedTrained(
+                        recipe=LEFT, outputs={"step-9": RIGHT}, content=LEFT, metrics={"loss": 2.5}
+                    )
+                },
             )
         },
     )
@@ -90,6 +101,47 @@ def test_a_damaged_result_file_is_named(root: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ArtifactError, match=r"claims\.json"):
         collect(root)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ('"verdict": "not reproduced"', '"verdict": "holds"'),
+        ("1.23456789", "1.23456788"),
+        ('"spikes is so"', '"spikes are so"'),
+        ('"fails": 1', '"holds": 1'),
+        ('"verdicts": "', '"verdicts": "0'),
+        ('"outputs"', '"outcomes"'),
+    ],
+)
+def test_a_result_file_edited_by_hand_is_refused(root: Path, was: str, now: str) -> None:
+    path = root / "data" / "results" / "k2-proxy" / "claims.json"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now, 1))
+    for reading in (collect, render):
+        with pytest.raises(ArtifactError, match=r"k2-proxy/claims\.json .*dvc repro k2-proxy-claims"):
+            reading(root)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_verdicts_that_are_not_those_recorded_are_kept_off_the_page(root: Path, trained: bool) -> None:
+    path = root / "specs" / "k2" / "k2-proxy.digests.json"
+    right, before = verdicts_digest(row.verdict for row in collect(root)), load_recorded(path)
+    ((chain, known),) = before.trained.items()
+    for digest, fits in ((right, True), (LEFT, False)):
+        outputs = {"verdicts": digest}
+        if trained:
+            runs = known.runs | {"claims": known.runs["stage1"].replace(outputs=outputs)}
+            now = before.replace(trained={chain: known.replace(runs=runs)})
+        else:
+            now = before.replace(data=before.data | {"claims": RecordedData(recipe=LEFT, outputs=outputs)})
+        path.write_text(recorded_text(now))
+        if fits:
+            assert "*not reproduced*" in render(root)
+        else:
+            with pytest.raises(ArtifactError, match=r"k2-proxy/claims\.json .*`facsimile record k2-proxy`"):
+                render(root)
 
 
 def test_the_page_has_the_digests_the_results_and_the_claims(root: Path) -> None:
