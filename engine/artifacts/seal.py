@@ -14,6 +14,7 @@ from engine.spec.errors import ArtifactError
 from engine.spec.units import InnerPath, Sha256
 
 SEAL = "seal.json"
+UNLINK = "if DVC made it: dvc config cache.type hardlink,copy && dvc checkout --relink"
 
 
 class Seal(Spec):
@@ -56,7 +57,9 @@ def missing(folder: Path, seal: Seal, scratch: bool = False) -> list[str]:
         path = found.get(name)
         if path is None:
             problems.append(f"{folder / name} is missing")
-        elif path.is_symlink() or not path.is_file():
+        elif path.is_symlink():
+            problems.append(f"{path} is not a plain file but a link; {UNLINK}")
+        elif not path.is_file():
             problems.append(f"{path} is not a plain file")
         elif path.stat().st_size != expected.bytes:
             problems.append(f"{path} has {path.stat().st_size} bytes; it was sealed with {expected.bytes}")

@@ -90,7 +90,9 @@ def test_a_stranger_and_a_link_are_named(store: Store, tmp_path: Path) -> None:
     path = store.folder(RUN) / "rows" / "ids.npy"
     path.rename(tmp_path / "ids.npy")
     path.symlink_to(tmp_path / "ids.npy")
-    assert store.verify_seal(RUN) == [f"{path} is not a plain file"]
+    (problem,) = store.verify_seal(RUN)
+    assert problem.startswith(f"{path} is not a plain file but a link")
+    assert "dvc config cache.type hardlink,copy && dvc checkout --relink" in problem
 
 
 def test_only_some_outputs_may_be_read(store: Store) -> None:
