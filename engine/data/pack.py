@@ -6,7 +6,7 @@ is some batches of text, and for the order the rows of one chunk.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import assert_never, final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from engine.data.documents import COLUMNS, Document, Drops, documents_of
 from engine.data.encode import Batch, Encoded, encode
 from engine.data.lookup import find
 from engine.data.provenance import SCHEMA
-from engine.data.spec import PackPlan
+from engine.data.spec import Deal, PackPlan
 from engine.data.tokenizer import read_info
 from engine.spec.errors import ArtifactError, Problem, SpecError
 from engine.spec.philox import generator
@@ -33,19 +33,30 @@ from engine.spec.philox import generator
 def pack(stage: PackPlan, documents: Input, tokenizer: Input, out: Draft, workers: int) -> dict[str, JsonValue]:
     """Writes and closes `rows`, `provenance` and `dropped`; gives the metrics."""
     _refuse_vocabulary(stage, tokenizer)
-    slots = _slots(stage, _domains(documents))
+    match stage.mix:
+        case Deal():
+            return pack_dealt(stage, stage.mix, documents, tokenizer, out, workers)
+        case _:
+            assert_never(stage.mix)
+
+
+def pack_dealt(
+    stage: PackPlan, mix: Deal, documents: Input, tokenizer: Input, out: Draft, workers: int
+) -> dict[str, JsonValue]:
+    """The rows of each domain dealt to the chunks."""
+    slots = _slots(mix, _domains(documents))
     ids = out.array("rows", "ids", ids_dtype(stage.vocabulary), (stage.row_tokens,))
     with ids, out.table("provenance", SCHEMA) as provenance, Drops(out) as drops:
-        dealer = _Dealer(stage, slots, ids, provenance)
+        dealer = _Dealer(stage, mix.chunks, slots, ids, provenance)
         stream = _documents(documents, tuple(slots))
         for batch, encoded in encode(stream, tokenizer.folder, tokenizer.digest, workers):
             dealer.add(batch[0].domain, *_survivors(batch, encoded, drops))
         dealer.end()
     _refuse_small(stage, dealer.packed)
-    mix = write_order(stage, tuple(packed.deck for packed in dealer.packed), out)
+    mixed = write_order(mix, stage.shuffle_seed, tuple(packed.deck for packed in dealer.packed), out)
     out.close("rows")
     out.close("provenance")
-    return {**_metrics(dealer.packed), **mix, **drops.metrics()}
+    return {**_metrics(dealer.packed), **mixed, **drops.metrics()}
 
 
 def ids_dtype(vocabulary: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
@@ -53,18 +64,18 @@ def ids_dtype(vocabulary: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
     return np.dtype(np.uint16) if vocabulary < 1 << 16 else np.dtype(np.uint32)
 
 
-def write_order(stage: PackPlan, decks: tuple[Deck, ...], out: Draft) -> dict[str, JsonValue]:
+def write_order(mix: Deal, seed: int, decks: tuple[Deck, ...], out: Draft) -> dict[str, JsonValue]:
     """The order of training: chunk after chunk, the rows of each shuffled by a stream named after it."""
-    counts = np.zeros((stage.mix.chunks, len(decks)), np.int64)
+    counts = np.zeros((mix.chunks, len(decks)), np.int64)
     with out.array("rows", "order", np.dtype(np.int64), ()) as order:
-        for chunk in progress(range(stage.mix.chunks), stage.mix.chunks, "chunks", "order"):
+        for chunk in progress(range(mix.chunks), mix.chunks, "chunks", "order"):
             parts = [deck.chunk(chunk) for deck in decks]
             counts[chunk] = [len(part) for part in parts]
             rows = np.concatenate(parts)
-            order.write(rows[generator(stage.shuffle_seed, "data", "order", f"chunk-{chunk}").permutation(len(rows))])
+            order.write(rows[generator(seed, "data", "order", f"chunk-{chunk}").permutation(len(rows))])
     with out.array("rows", "chunks", np.dtype(np.int64), ()) as chunks:
         chunks.write(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts.sum(axis=1))]))
-    return _mix(stage, [deck.domain for deck in decks], counts)
+    return _mix(mix, [deck.domain for deck in decks], counts)
 
 
 @final
@@ -82,18 +93,21 @@ class _Packed:
 class _Dealer:
     """Rows and provenance, written as they are cut, one domain after the other."""
 
-    def __init__(self, stage: PackPlan, slots: dict[str, int], ids: ArrayWriter, provenance: TableWriter) -> None:
+    def __init__(
+        self, stage: PackPlan, chunks: int, slots: dict[str, int], ids: ArrayWriter, provenance: TableWriter
+    ) -> None:
         self.packed: list[_Packed] = []
-        self._stage, self._slots, self._ids, self._provenance = stage, slots, ids, provenance
+        self._chunks, self._slots, self._ids, self._provenance = chunks, slots, ids, provenance
+        self._row_tokens = stage.row_tokens
         self._dtype = ids_dtype(stage.vocabulary)
-        self._cutter = Cutter(stage.row_tokens)
+        self._cutter = Cutter(self._row_tokens)
 
     def add(self, domain: str, documents: list[str], encoded: Encoded) -> None:
         """Documents of a domain, which comes after all domains before it."""
         if not self.packed or self.packed[-1].deck.domain != domain:
             self.end()
             self.packed.append(_Packed(self._deck(domain)))
-            self._cutter = Cutter(self._stage.row_tokens)
+            self._cutter = Cutter(self._row_tokens)
         packed = self.packed[-1]
         packed.tokens += len(encoded.ids)
         packed.bytes += int(encoded.ends[np.cumsum(encoded.tokens) - 1].sum())
@@ -110,7 +124,7 @@ class _Dealer:
 
     def _deck(self, domain: str) -> Deck:
         if not self.packed:
-            return Deck(domain, self._stage.mix.chunks, self._slots[domain], start=0, rows=0, base=0)
+            return Deck(domain, self._chunks, self._slots[domain], start=0, rows=0, base=0)
         return self.packed[-1].deck.next(domain, self._slots[domain])
 
 
@@ -157,9 +171,9 @@ def _documents(documents: Input, domains: tuple[str, ...]) -> Iterator[Document]
     return progress(found, total, "documents", "packing")
 
 
-def _slots(stage: PackPlan, domains: tuple[str, ...]) -> dict[str, int]:
+def _slots(mix: Deal, domains: tuple[str, ...]) -> dict[str, int]:
     """Slots by domain, in the order of the domains; all that is wrong with the repeats at once."""
-    chunks, repeats = stage.mix.chunks, stage.mix.repeats
+    chunks, repeats = mix.chunks, mix.repeats
     unknown = [domain for domain in sorted(repeats) if domain not in domains]
     if unknown:
         raise ArtifactError(
@@ -208,14 +222,14 @@ def _metrics(packed: list[_Packed]) -> dict[str, JsonValue]:
     }
 
 
-def _mix(stage: PackPlan, domains: list[str], counts: npt.NDArray[np.int64]) -> dict[str, JsonValue]:
+def _mix(mix: Deal, domains: list[str], counts: npt.NDArray[np.int64]) -> dict[str, JsonValue]:
     """The mix as declared and as it came out; counts [chunks, domains]."""
     sizes, total = counts.sum(axis=1), int(counts.sum())
     share = counts.sum(axis=0) / total
     off = np.abs(counts[sizes > 0] / sizes[sizes > 0, None] - share)
     return {
         "positions": total,
-        "repeats": {domain: float(stage.mix.repeats.get(domain, 1.0)) for domain in domains},
+        "repeats": {domain: float(mix.repeats.get(domain, 1.0)) for domain in domains},
         "positions_of": dict(zip(domains, counts.sum(axis=0).tolist(), strict=True)),
         "share": dict(zip(domains, share.tolist(), strict=True)),
         "share_off_in_a_chunk": float(off.max()),

@@ -270,6 +270,9 @@ class Deal(Spec):
     repeats: dict[Name, Positive] = {}  # noqa: RUF012 (a frozen model: Pydantic copies the default)
 
 
+Mix = Deal
+
+
 class Pack(Spec):
     """Documents to rows of token ids in training order. Outputs: `rows`, `provenance`, `dropped`."""
 
@@ -280,7 +283,7 @@ class Pack(Spec):
     row_tokens: Annotated[int, Field(ge=2)]
     separator: Literal["end_of_document"] = "end_of_document"
     """The tokenizer's end token follows every document; nothing precedes one."""
-    mix: Deal
+    mix: Mix
     shuffle_seed: Seed
     """Rows are shuffled inside each chunk by a generator named after this seed and the chunk."""
 

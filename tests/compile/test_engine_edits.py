@@ -260,6 +260,17 @@ def add_tokenizer(copy: Copy) -> None:
     copy.also("other", (bpe, "{kind: plain_bytes, vocabulary: 400}"))
 
 
+def add_mix(copy: Copy) -> None:
+    even = (
+        'class Even(Spec):\n    kind: Literal["even"]\n    chunks: Count\n    repeats: dict[Name, Positive] = {}\n\n\n'
+    )
+    copy.edit("data/spec.py", "Mix = Deal", f'{even}Mix = Annotated[Deal | Even, Field(discriminator="kind")]')
+    copy.add("data/even.py", "def pack_even(stage):\n    return {}\n")
+    copy.imports("data/pack.py", "from engine.data.even import pack_even", "from engine.data.spec import Even")
+    copy.arm("data/pack.py", "Deal()", "Even()", "return pack_even(stage)")
+    copy.also("other", ("kind: deal", "kind: even"))
+
+
 def add_reader(copy: Copy) -> None:
     copy.edit(
         "data/spec.py",
@@ -350,6 +361,7 @@ ADDITIONS = [
     (add_clean_step, CLEAN, {"data.clean.most_chars"}),
     (add_dedup, UNIQUE, {"data.dedup.near.drop_near"}),
     (add_tokenizer, TOKENIZER, {"data.tokenizers.plain_bytes.make", "data.tokenizers.plain_bytes.load"}),
+    (add_mix, ROWS, {"data.even.pack_even"}),
     (add_reader, CORPUS, {"data.readers.csv.read_csv"}),
     (add_baseline, {"perplexity"}, {"evaluate.perplexity.even_nll"}),
     (add_check, {"claims"}, {"evaluate.checks.same_metric"}),
