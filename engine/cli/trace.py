@@ -1,19 +1,28 @@
 """`facsimile trace`: a row of a training step to documents, byte ranges and source rows; or a document to its steps."""
 
 import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.artifacts.placement import Placement
+from pydantic import ValidationError
+
+from engine.artifacts.manifest import InputRecord, Manifest
 from engine.cli.answer import Answer
-from engine.cli.names import Artifact, run_named
-from engine.cli.project import placement, project
-from engine.spec.errors import SpecError
+from engine.cli.names import Artifact, built_named, run_named
+from engine.cli.project import Project, placement, project
+from engine.compile.dvc import dvc_stage
+from engine.compile.resolve import stage_of
+from engine.spec.errors import ArtifactError, SpecError
 from engine.train.spec import TrainPlan
 
-if TYPE_CHECKING:  # importing it takes longer than the help of a verb may
+if TYPE_CHECKING:  # importing them takes longer than the help of a verb may
     from engine.artifacts.read import Input
+    from engine.artifacts.store import Store
 
 ID_DIGITS = 32
+Told = tuple[dict[str, Any], list[str]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,50 +35,51 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(args: argparse.Namespace) -> Answer:
+    from engine.artifacts.store import Store
+
     here = project(args)
-    found = run_named(args.run, here)
+    if "@" in args.run:
+        run_named(args.run, here)  # which refuses it
     if (args.step is None) == (args.document is None) or (args.row is not None and args.step is None):
         raise SpecError("give either --step N [--row R] or --document ID")
-    if not isinstance(found.run.stage, TrainPlan):
-        trains = [run.name for run in found.plan.runs.values() if isinstance(run.stage, TrainPlan)]
-        raise SpecError(f"{args.run} is no training stage; {found.plan.name} has {', '.join(trains) or 'none'}")
-    place = placement(here.root)
-    if args.document is not None:
-        return of_document(found, found.run.stage, args.document, place)
-    return of_step(found, found.run.stage, args.step, args.row, place)
+    found = reading(args.run, here, Store(placement(here.root).artifacts))
+    data, lines = of_document(found, args.document) if args.step is None else of_step(found, args.step, args.row)
+    forecast = found.log is None
+    head = [f"forecast: {found.name} is not built; by the plan and the rows as they are now"] if forecast else []
+    return Answer("\n".join([*head, *lines]), {"run": found.name, "forecast": forecast, **data})
 
 
-def of_step(found: Artifact, stage: TrainPlan, step: int, row: int | None, place: Placement) -> Answer:
+def of_step(found: "Reading", step: int, row: int | None) -> Told:
     """The documents behind the rows of one step."""
-    from engine.data.provenance import trace_row
+    from engine.data.provenance import trace_rows
 
-    first = stage.first_step() + 1
+    stage = found.stage
+    first, size = stage.first_step() + 1, stage.batch.rows
     if not first <= step <= stage.steps:
         raise SpecError(f"--step {step}: {found.name} has steps {first} to {stage.steps}")
-    if row is not None and not 0 <= row < stage.batch.rows:
-        raise SpecError(f"--row {row}: a step has rows 0 to {stage.batch.rows - 1}")
-    rows, provenance, documents = pack_inputs(found, stage, place)
-    chosen = range(stage.batch.rows) if row is None else (row,)
-    data, lines = [], []
-    for number in chosen:
-        position = (step - 1) * stage.batch.rows + number
-        segments = trace_row(rows, provenance, documents, position)
+    if row is not None and not 0 <= row < size:
+        raise SpecError(f"--row {row}: a step has rows 0 to {size - 1}")
+    found.check((step,))
+    numbers = range(size) if row is None else (row,)
+    positions = [(step - 1) * size + number for number in numbers]
+    traced = trace_rows(found.rows, found.provenance, found.documents, positions)
+    lines, rows = [], []
+    for number, position, segments in zip(numbers, positions, traced, strict=True):
         lines.append(f"{found.name} step {step} row {number} (position {position})")
-        for segment in segments:
-            lines += segment.lines()
-        data.append({"step": step, "row": number, "position": position, "segments": [s.data() for s in segments]})
-    return Answer("\n".join(lines), data)
+        lines += [line for segment in segments for line in segment.lines()]
+        rows.append({"row": number, "position": position, "segments": [segment.data() for segment in segments]})
+    return {"step": step, "rows": rows}, lines
 
 
-def of_document(found: Artifact, stage: TrainPlan, document: str, place: Placement) -> Answer:
+def of_document(found: "Reading", text: str) -> Told:
     """The steps of the run that read a document, and the first checkpoint that had seen it."""
     from engine.data.provenance import positions_of_document
 
-    rows, provenance, documents = pack_inputs(found, stage, place)
-    document = document_id(documents, document)
+    stage, document = found.stage, document_id(found.documents, text)
     size = stage.batch.rows
-    positions = [int(p) for p in positions_of_document(rows, provenance, documents, document)]
-    seen = [(p // size + 1, p % size) for p in positions if p // size + 1 <= stage.steps]
+    positions = [int(p) for p in positions_of_document(found.rows, found.provenance, found.documents, document)]
+    seen = [(step, p % size) for p in positions if stage.first_step() < (step := p // size + 1) <= stage.steps]
+    found.check(sorted({step for step, _ in seen}))
     kept = [step for step in stage.kept_steps() if seen and step >= seen[0][0]]
     data: dict[str, Any] = {
         "document": document,
@@ -83,7 +93,7 @@ def of_document(found: Artifact, stage: TrainPlan, document: str, place: Placeme
     lines += [f"  step {step} row {row}" for step, row in seen]
     if kept:
         lines.append(f"first checkpoint that has seen it: {data['first_checkpoint']}")
-    return Answer("\n".join(lines), data)
+    return data, lines
 
 
 def document_id(documents: "Input", text: str) -> str:
@@ -103,19 +113,105 @@ def document_id(documents: "Input", text: str) -> str:
     raise SpecError(f"{len(found)} documents of {place} begin with {text!r}: {shown}; write more digits")
 
 
-def pack_inputs(found: Artifact, stage: TrainPlan, place: Placement) -> tuple["Input", "Input", "Input"]:
-    """The rows that a training stage reads, their provenance, and the documents they were packed from."""
-    from engine.artifacts.store import Store
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A training run and the tables that it read, or would read: then `log` is None; else the batch of every step."""
+
+    name: str
+    stage: TrainPlan
+    rows: "Input"
+    provenance: "Input"
+    documents: "Input"
+    log: Mapping[int, str] | None
+
+    def check(self, steps: Iterable[int]) -> None:
+        """ArtifactError when the run logged another batch at a step than the rows give."""
+        from engine.train.data import Rows, batch_digest
+
+        if self.log is None:
+            return
+        batches = Rows(self.rows.folder, self.stage.batch.rows)
+        for step in steps:
+            if self.log.get(step) != batch_digest(batches.batch(step)):
+                raise ArtifactError(
+                    f"{self.name} did not read at step {step} what {self.rows.run} gives, by the batch in its log; "
+                    f"`facsimile audit {self.name}` tells which of them was changed"
+                )
+
+
+def reading(text: str, here: Project, store: "Store") -> Reading:
+    """What a finished run says that it read; what the plan says for one that is not built."""
+    name, _ = built_named(text, here, store)
+    manifest = store.manifest(name)
+    if manifest is None or manifest.stage["kind"] != "train":
+        return planned(run_named(name, here), store)
+    from engine.train.steplog import read_steps
+
+    stage = stage_of_manifest(manifest)
+    rows = as_read(name, manifest.inputs[stage.rows], store)
+    documents = as_read(name, rows.manifest.inputs[str(rows.manifest.stage["documents"])], store)
+    steps = read_steps(store.folder(name) / "log" / "steps.jsonl", stage.first_step() + 1)
+    provenance = output_of(rows.ref, rows.manifest, "provenance", store)
+    return Reading(name, stage, rows, provenance, documents, {step.step: step.batch for step in steps})
+
+
+def stage_of_manifest(manifest: Manifest) -> TrainPlan:
+    """The lowered stage that a run was built by."""
+    try:
+        return TrainPlan.model_validate_json(json.dumps(manifest.stage))
+    except ValidationError as error:
+        text = f"{manifest.run} was built by an engine whose stages differ ({error.errors()[0]['msg']}); build it again"
+        raise ArtifactError(text) from error
+
+
+def as_read(reader: str, records: Sequence[InputRecord], store: "Store") -> "Input":
+    """The output that a run read, if it still lies there; else ArtifactError says which was rebuilt since."""
+    (record,) = records
+    run = record.run
+    manifest = store.manifest(run)
+    experiment, _, stage = reader.partition("/")
+    again = f"build {reader} again (dvc repro {dvc_stage(experiment, stage_of(stage))})"
+    if manifest is None:
+        raise ArtifactError(
+            f"{run}, which {reader} read, is not there any more; get it back (dvc checkout), or {again}"
+        )
+    then = (record.recipe, record.content, record.digest)
+    output = manifest.outputs.get(record.output)
+    now = (manifest.recipe, manifest.content, output.digest if output else "")
+    if then != now:
+        what, was, found = next(
+            (what, a[:12], b[:12])
+            for what, a, b in zip(("recipe", "content", "digest"), then, now, strict=True)
+            if a != b
+        )
+        raise ArtifactError(
+            f"{run} was built again since {reader} read it ({what} {was} then, {found} now), so it cannot tell what was "
+            f"read; {again}, or get the old one back (git checkout of the old dvc.lock, dvc checkout)"
+        )
+    if not store.whole(run, record.recipe):
+        raise ArtifactError(f"{run} is not whole; `facsimile audit {run}` tells what is missing")
+    return output_of(run, manifest, record.output, store)
+
+
+def output_of(ref: str, manifest: Manifest, output: str, store: "Store") -> "Input":
+    from engine.artifacts.read import Input
+
+    run = manifest.run
+    return Input(ref, run, output, store.folder(run) / output, manifest.outputs[output].digest, manifest)
+
+
+def planned(found: Artifact, store: "Store") -> Reading:
+    """By the plan: the rows that a training stage would read, their provenance, the documents they were packed from."""
     from engine.data.spec import Pack
     from engine.run import open_one
 
-    store = Store(place.artifacts)
+    stage, plan = found.run.stage, found.plan
+    if not isinstance(stage, TrainPlan):
+        trains = [run.name for run in plan.runs.values() if isinstance(run.stage, TrainPlan)]
+        raise SpecError(f"{found.name} is no training stage; {plan.name} has {', '.join(trains) or 'none'}")
     pack_name = stage.rows.partition("@")[0]
-    pack = found.plan.runs[pack_name].stage
+    pack = plan.runs[pack_name].stage
     assert isinstance(pack, Pack)
     documents, _, output = pack.documents.partition("@")
-    return (
-        open_one(found.plan, pack_name, "rows", store),
-        open_one(found.plan, pack_name, "provenance", store),
-        open_one(found.plan, documents, output, store),
-    )
+    rows, provenance = (open_one(plan, pack_name, name, store) for name in ("rows", "provenance"))
+    return Reading(found.name, stage, rows, provenance, open_one(plan, documents, output, store), None)

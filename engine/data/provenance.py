@@ -1,6 +1,6 @@
 """From a token in training back to the bytes of a document, and from a document to every place where it is read."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any, final
@@ -82,15 +82,27 @@ def rows_of_step(rows: Input, step: int, batch_rows: int) -> Positions:
 
 def trace_row(rows: Input, provenance: Input, documents: Input, position: int) -> tuple[Segment, ...]:
     """The documents behind the row at a position of the training order, piece by piece."""
+    return trace_rows(rows, provenance, documents, (position,))[0]
+
+
+def trace_rows(
+    rows: Input, provenance: Input, documents: Input, positions: Sequence[int]
+) -> tuple[tuple[Segment, ...], ...]:
+    """The documents behind each of some positions of the training order; every table is searched once for all."""
     order = read_array(rows.folder, "order")
-    if not 0 <= position < len(order):
-        raise SpecError(f"position {position}: {rows.run} has positions 0 to {len(order) - 1}")
-    row = int(order[position])
-    found = [item for table in find(provenance.folder, "row", {row}, SCHEMA.names) for item in table.to_pylist()]
-    if not found:
-        raise ArtifactError(f"{provenance.run}@{provenance.output} knows nothing of row {row}; build it again")
-    known = documents_by_id(documents, {item["document"] for item in found})
-    return tuple(_segment(item, known[item["document"]]) for item in found)
+    outside = [position for position in positions if not 0 <= position < len(order)]
+    if outside:
+        raise SpecError(f"position {outside[0]}: {rows.run} has positions 0 to {len(order) - 1}")
+    stored = [int(order[position]) for position in positions]
+    pieces: dict[int, list[dict[str, Any]]] = {row: [] for row in stored}
+    for table in find(provenance.folder, "row", pieces.keys(), SCHEMA.names):
+        for item in table.to_pylist():
+            pieces[item["row"]].append(item)
+    for row, found in pieces.items():
+        if not found:
+            raise ArtifactError(f"{provenance.run}@{provenance.output} knows nothing of row {row}; build it again")
+    known = documents_by_id(documents, {item["document"] for found in pieces.values() for item in found})
+    return tuple(tuple(_segment(item, known[item["document"]]) for item in pieces[row]) for row in stored)
 
 
 def positions_of_document(rows: Input, provenance: Input, documents: Input, document: str) -> Positions:

@@ -91,8 +91,8 @@ def test_lineage_as_text_json_and_a_page(built: Path) -> None:
 def test_trace_of_a_row_and_back_from_its_document(built_once: Path) -> None:
     words = ("trace", "toy/train", "--step", "3", "--row", "1")
     text, data = call(built_once, *words), call(built_once, *words, "--json").json
-    assert text.out.startswith("toy/train step 3 row 1 (position 9)\n")
-    segments = data[0]["segments"]
+    assert text.out.splitlines()[1] == "toy/train step 3 row 1 (position 9)"
+    segments = data["rows"][0]["segments"]
     assert [segment["first"] for segment in segments] == sorted(segment["first"] for segment in segments)
     for segment in segments:
         assert f"document {segment['document']}, bytes {segment['byte_begin']}-{segment['byte_end']}" in text.out
@@ -100,11 +100,11 @@ def test_trace_of_a_row_and_back_from_its_document(built_once: Path) -> None:
         back = call(built_once, "trace", "toy/train", "--document", segment["document"], "--json").json
         assert {"step": 3, "row": 1} in back["steps"]
         assert back["first_checkpoint"] in ("toy/train@step-2", "toy/train@step-4")
-    assert len(call(built_once, *words[:4], "--json").json) == 4
+    assert len(call(built_once, *words[:4], "--json").json["rows"]) == 4
 
 
 def test_trace_takes_the_first_digits_of_a_document(built_once: Path) -> None:
-    row = call(built_once, "trace", "toy/train", "--step", "1", "--row", "0", "--json").json[0]
+    row = call(built_once, "trace", "toy/train", "--step", "1", "--row", "0", "--json").json["rows"][0]
     document = row["segments"][0]["document"]
     whole = call(built_once, "trace", "toy/train", "--document", document)
     assert call(built_once, "trace", "toy/train", "--document", document[:12]).out == whole.out
