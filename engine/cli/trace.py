@@ -172,21 +172,16 @@ def as_read(reader: str, records: Sequence[InputRecord], store: "Store") -> "Inp
     experiment, _, stage = reader.partition("/")
     again = f"build {reader} again (dvc repro {dvc_stage(experiment, stage_of(stage))})"
     if manifest is None:
-        raise ArtifactError(
-            f"{run}, which {reader} read, is not there any more; get it back (dvc checkout), or {again}"
-        )
+        raise ArtifactError(f"{run}, which {reader} read, is gone; get it back (dvc checkout), or {again}")
     then = (record.recipe, record.content, record.digest)
     output = manifest.outputs.get(record.output)
     now = (manifest.recipe, manifest.content, output.digest if output else "")
     if then != now:
-        what, was, found = next(
-            (what, a[:12], b[:12])
-            for what, a, b in zip(("recipe", "content", "digest"), then, now, strict=True)
-            if a != b
-        )
+        compared = zip(("recipe", "content", "digest"), then, now, strict=True)
+        what, was, found = next(entry for entry in compared if entry[1] != entry[2])
         raise ArtifactError(
-            f"{run} was built again since {reader} read it ({what} {was} then, {found} now), so it cannot tell what was "
-            f"read; {again}, or get the old one back (git checkout of the old dvc.lock, dvc checkout)"
+            f"{run} was built again since {reader} read it ({what} {was[:12]} then, {found[:12]} now), so it cannot "
+            f"tell what was read; {again}, or get the old one back (git checkout of the old dvc.lock, dvc checkout)"
         )
     if not store.whole(run, record.recipe):
         raise ArtifactError(f"{run} is not whole; `facsimile audit {run}` tells what is missing")
