@@ -5,13 +5,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import final
 
 import numpy as np
 import xxhash
 
 from engine.artifacts.disk import writing
+from engine.artifacts.writer import Writer
 from engine.spec.base import Spec
 from engine.spec.canonical import digest
 from engine.spec.units import Index, Sha256
@@ -72,7 +72,8 @@ class Hasher:
             self._thread = None
 
 
-class HashingFile:
+@final
+class HashingFile(Writer):
     """A new binary file whose bytes are hashed as they are written; closing makes it durable.
 
     Small writes are gathered, so that the hashes see large blocks. `reserved_bytes` at its beginning are outside the
@@ -164,16 +165,6 @@ class HashingFile:
     def _write_all(self, view: memoryview) -> None:
         while view.nbytes:
             view = view[self._file.write(view) :]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self.close()
-        finally:
-            self.abort()
 
 
 def file_digest(path: Path, sha256: bool = True) -> FileDigest:

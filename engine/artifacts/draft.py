@@ -7,8 +7,7 @@ output. So any process that opens the folder can write a part, and a killed run 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ from engine.artifacts.digest import (
 )
 from engine.artifacts.manifest import ArrayPart, FilePart, Output, Part, output_of
 from engine.artifacts.table import TableWriter
+from engine.artifacts.writer import Writer
 from engine.spec.base import Spec
 from engine.spec.canonical import pretty
 from engine.spec.errors import ArtifactError
@@ -189,7 +189,8 @@ def _file_part(found: FileDigest) -> FilePart:
     return FilePart(kind="file", digest=found.sha256, xxh3=found.xxh3, bytes=found.bytes)
 
 
-class ArrayWriter:
+@final
+class ArrayWriter(Writer):
     """A .npy file that grows row by row. The header has a fixed length and is filled in at the close."""
 
     HEADER_BYTES = 128
@@ -232,16 +233,6 @@ class ArrayWriter:
     def abort(self) -> None:
         """Closes the file as it is; the part is not finished."""
         self._file.abort()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self.close()
-        finally:
-            self.abort()
 
 
 def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...], header_bytes: int) -> bytes:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import final
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from engine.artifacts.digest import FileDigest, HashingFile
 from engine.artifacts.manifest import TablePart
 from engine.artifacts.rows import TableHasher, row_bytes
+from engine.artifacts.writer import Writer
 
 GROUP_BYTES = 8 << 20  # canonical bytes of a row group: what a reader holds at once
 GROUP_ROWS = 1 << 16
@@ -19,7 +19,8 @@ PART_BYTES = 512 << 20
 BATCH_ROWS = 4096  # rows whose canonical bytes are in memory at once
 
 
-class TableWriter:
+@final
+class TableWriter(Writer):
     """Writes batches; memory is one row group. Row groups depend on the rows only, never on how they came."""
 
     def __init__(
@@ -111,13 +112,3 @@ class TableWriter:
         self._file.close()
         self._files[self._file.path.name] = self._file.result()
         self._file = self._parquet = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self.close()
-        finally:
-            self.abort()
