@@ -32,7 +32,6 @@ from engine.data.spec import (
 )
 from engine.data.split import is_heldout
 from engine.data.tokenizer import INFO, TokenizerInfo
-from engine.data.tokenizers import huggingface, sentencepiece_bpe
 from engine.data.tokenizers.sample import characters, fair_shares, sample
 from engine.spec.errors import ArtifactError
 
@@ -113,6 +112,8 @@ def _refuse_one_sided(train: Counter[str], heldout: Counter[str], stage: Split) 
 
 
 def _trained(method: SentencePieceBpe, source: Input) -> tuple[TokenizerInfo, bytes, dict[str, JsonValue]]:
+    from engine.data.tokenizers import sentencepiece_bpe  # not in the base install
+
     shares = fair_shares(characters(watched_documents(source, "counting characters")), method.train_chars)
     data = sentencepiece_bpe.train(method, sample(watched_documents(source, "reading the training text"), shares))
     info = TokenizerInfo(
@@ -125,6 +126,8 @@ def _trained(method: SentencePieceBpe, source: Input) -> tuple[TokenizerInfo, by
 
 
 def _published(method: HuggingFaceTokenizer, placement: Placement) -> tuple[TokenizerInfo, bytes, dict[str, JsonValue]]:
+    from engine.data.tokenizers import huggingface  # not in the base install
+
     data = _bytes_of(method.file, placement)
     end_id = huggingface.check(method, data, file_name(method.file))
     info = TokenizerInfo(kind="huggingface", file="tokenizer.json", vocabulary=method.vocabulary, end_id=end_id)
