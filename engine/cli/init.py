@@ -70,13 +70,13 @@ def requirement() -> str:
         found = None
     match json.loads(found or "{}"):
         case {"url": str(url), "vcs_info": {"vcs": str(vcs), "commit_id": str(commit)}}:
-            return f"{DISTRIBUTION} @ {vcs}+{url}@{commit}\n"
+            return f"{DISTRIBUTION}[train] @ {vcs}+{url}@{commit}\n"
         case {"url": str(url)}:
-            return f"{LOCAL}\n{DISTRIBUTION} @ {url}\n"
+            return f"{LOCAL}\n{DISTRIBUTION}[train] @ {url}\n"
         case _ if (checkout / "pyproject.toml").is_file():  # run from a checkout that was not installed
-            return f"{LOCAL}\n{DISTRIBUTION} @ {checkout.as_uri()}\n"
+            return f"{LOCAL}\n{DISTRIBUTION}[train] @ {checkout.as_uri()}\n"
         case _:
-            return f"{DISTRIBUTION}=={engine.__version__}\n"
+            return f"{DISTRIBUTION}[train]=={engine.__version__}\n"
 
 
 def start(root: Path) -> list[str]:

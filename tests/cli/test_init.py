@@ -46,7 +46,7 @@ def test_ci_of_the_new_project_checks_what_the_readme_says(tmp_path: Path) -> No
     call(tmp_path, "init", "new", PATH=TOOLS)
     steps = YAML(typ="safe", pure=True).load(tmp_path / "new" / FILES[0])["jobs"]["check"]["steps"]
     assert [step["run"] for step in steps if "run" in step] == [
-        "pip install -r requirements.txt",
+        "sed 's/\\[train\\]//' requirements.txt | pip install -r /dev/stdin",
         "facsimile compile --check",
     ]
     ignored = (tmp_path / "new" / ".gitignore").read_text().splitlines()
@@ -95,12 +95,12 @@ class Installed:
 @pytest.mark.parametrize(
     ("origin", "line"),
     [
-        (None, f"facsimile-llm @ {ROOT.resolve().as_uri()}"),
+        (None, f"facsimile-llm[train] @ {ROOT.resolve().as_uri()}"),
         (
             '{"url": "https://example.org/f.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
-            "facsimile-llm @ git+https://example.org/f.git@abc",
+            "facsimile-llm[train] @ git+https://example.org/f.git@abc",
         ),
-        ('{"url": "file:///srv/f", "dir_info": {}}', "facsimile-llm @ file:///srv/f"),
+        ('{"url": "file:///srv/f", "dir_info": {}}', "facsimile-llm[train] @ file:///srv/f"),
     ],
 )
 def test_the_requirement_names_the_very_engine(monkeypatch: pytest.MonkeyPatch, origin: str | None, line: str) -> None:
@@ -111,7 +111,7 @@ def test_the_requirement_names_the_very_engine(monkeypatch: pytest.MonkeyPatch, 
 def test_the_requirement_of_an_engine_from_an_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(init, "distribution", lambda _name: Installed(None))
     monkeypatch.setattr(init.engine, "__file__", str(tmp_path / "site-packages" / "engine" / "__init__.py"))
-    assert init.requirement() == f"facsimile-llm=={__version__}\n"
+    assert init.requirement() == f"facsimile-llm[train]=={__version__}\n"
 
 
 def test_nothing_is_installed_by_a_name_that_is_not_ours() -> None:
