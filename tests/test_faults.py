@@ -45,7 +45,7 @@ def test_a_hand_edited_command_is_refused(undisturbed: Project, project: Project
     assert "run: facsimile compile" in said
     assert project.manifests() == undisturbed.manifests()
     project.facsimile("compile")
-    assert "Running" not in project.dvc("repro")
+    assert running(project.dvc("repro")) == ["compiled"]
 
 
 def test_a_hand_edited_lock_file_is_mended_and_nothing_is_built_again(undisturbed: Project, project: Project) -> None:
@@ -65,12 +65,16 @@ def test_a_comment_rebuilds_nothing_and_a_value_must_be_compiled(undisturbed: Pr
     assert [stage for stage in STAGES if f"toy/{stage}: kept" in said] == list(STAGES)
     project.edit("specs/toy/toy.yaml", "chars: 40", "chars: 41")
     said = project.dvc("repro", code=255)
-    assert "toy/corpus: kept" in said
     assert "run: facsimile compile" in said
-    assert building(said) == []
+    assert running(said) == ["compiled"]
     assert project.manifests() == undisturbed.manifests()
 
 
 def building(said: str) -> list[str]:
     """The runs that were project."""
     return [line for line in said.splitlines() if ": building" in line or ": built" in line]
+
+
+def running(said: str) -> list[str]:
+    """The stages that DVC ran."""
+    return [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage ")]
