@@ -34,8 +34,8 @@ OUTSIDE = frozenset(
 )
 """Rooms, modules and functions that cannot change a bit of an output, or that would tie every stage to every room."""
 
-GIVEN = frozenset({"artifacts.manifest.Manifest", "artifacts.placement.Placement"})
-"""Classes that stages do not make, as they do not make specs: their fields are values, which change no method."""
+GIVEN = frozenset({"artifacts.manifest.Manifest", "artifacts.placement.Placement", "spec.numerics.Numerics"})
+"""Classes, besides those of a room's spec.py, whose values a stage is given: their fields are no code."""
 
 ALWAYS = (("engine.artifacts.manifest", "content_digest"), ("engine.artifacts.manifest", "output_of"))
 """What makes the digests of every stage's outputs, called when the stage has done its work."""
