@@ -7,7 +7,7 @@ export DS_BUILD_OPS := 0
 export DS_ACCELERATOR := cpu
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: install repro test test-full lint lock bench clean
+.PHONY: install readme repro test test-full lint lock bench clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -41,6 +41,7 @@ bench: install
 	python bench/data_memory.py
 	python bench/pack.py
 	python bench/cli.py
+	python -m bench.training
 
 # Renews requirements.lock from pyproject.toml; torch stays where this project was measured.
 lock:
@@ -51,3 +52,7 @@ lock:
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Runs the stories of README.md again and writes their output back.
+readme: install
+	python -m tests.readme

@@ -9,7 +9,7 @@ from engine.cli.project import placement, project
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", metavar="ARTIFACT", help="experiment/stage[cell]@output, or a whole run")
-    parser.add_argument("--fast", action="store_true", help="trust sizes and times of files, and say so")
+    parser.add_argument("--fast", action="store_true", help="compare sizes only, read no file, and say so")
 
 
 def answer(args: argparse.Namespace) -> Answer:
@@ -21,4 +21,4 @@ def answer(args: argparse.Namespace) -> Answer:
     store = Store(place.artifacts)
     run, output = built_named(args.artifact, here, store)
     report = audit(store, place.sources, run, output, fast=args.fast)
-    return Answer(report.text(), report.data(), report.passed)
+    return Answer(report.text().replace(f"{here.root}/", ""), report.data(), report.passed)
