@@ -57,11 +57,18 @@ def test_a_stage_that_fails_is_told_and_leaves_nothing(built: Path, cli: Callabl
     assert scratch_folders(built) == []
 
 
+def hear_interrupts() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, and processes inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_verify_ends_its_stage_and_leaves_nothing(built: Path, number: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "engine", "verify", "cells"]
-    with subprocess.Popen(command, cwd=built, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=built, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    ) as running:
         assert running.stderr is not None
         assert running.stderr.readline() == "[1 of 2] cells/corpus\n"
         running.send_signal(number)
