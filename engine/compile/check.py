@@ -9,7 +9,7 @@ from engine.compile.resolve import Runs, in_order, named_runs, reference_problem
 from engine.data.spec import Clean, Deal, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.spec import ClaimsPlan, Perplexity
 from engine.experiment import Experiment, Stage
-from engine.models.spec import Llama, Model
+from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
 from engine.spec.errors import Problem
 from engine.spec.nearest import did_you_mean
 from engine.spec.ref import Ref
@@ -165,6 +165,8 @@ def _model(model: Model) -> Iterator[tuple[str, str]]:
                 yield "heads", f"a head of {model.width // model.heads} is odd; rotary positions turn pairs"
             if model.heads % model.kv_heads:
                 yield "kv_heads", f"{model.heads} heads are no multiple of {model.kv_heads} kv_heads"
+        case AlibiGpt() | Mamba2():
+            return
         case _:
             assert_never(model)
 

@@ -2,14 +2,20 @@
 
 # B batch, T positions, D width, H query heads, G key heads, K head width, J = K / 2, F inner width of the feed-forward
 
+from typing import assert_never
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.kernels.attention import attention
+from engine.kernels.binary_linear import binary_linear
+from engine.kernels.gate import gated
 from engine.kernels.norm import rms_norm
 from engine.kernels.rotary import rotate
 from engine.kernels.spec import Kernels
+from engine.models.spec import Dense, FbiLinear
+from engine.models.spec import Linear as LinearSpec
 
 
 class RMSNorm(nn.Module):
@@ -25,14 +31,44 @@ class RMSNorm(nn.Module):
 
 
 class Linear(nn.Module):
-    """A matrix without bias, left unset: weights come from the caller, never from torch's generator."""
+    """A matrix, with a bias or without, left unset: weights come from the caller, never from torch's generator."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight)
+        return F.linear(x, self.weight, self.bias)
+
+
+class BinaryLinear(nn.Module):
+    """y = x (alpha * sign(W) + beta)^T: a latent matrix of which only the signs count (models/spec.py: FbiLinear)."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool, spec: FbiLinear, kernels: Kernels) -> None:
+        super().__init__()
+        scales = {"input": inputs, "output": outputs, "tensor": 1}[spec.scale]
+        self.spec, self.kernels = spec, kernels
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.alpha = nn.Parameter(torch.empty(scales))
+        self.beta = nn.Parameter(torch.empty(scales))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        how, backend = self.spec, self.kernels.binary_linear
+        y = binary_linear(x, self.weight, self.alpha, self.beta, scale=how.scale, zero=how.zero, backend=backend)
+        return y if self.bias is None else y + self.bias
+
+
+def linear(inputs: int, outputs: int, how: LinearSpec, kernels: Kernels, bias: bool = False) -> nn.Module:
+    """A matrix inside a block, as the model's spec wants them."""
+    match how:
+        case Dense():
+            return Linear(inputs, outputs, bias)
+        case FbiLinear():
+            return BinaryLinear(inputs, outputs, bias, how, kernels)
+        case _:
+            assert_never(how)
 
 
 class Embedding(nn.Module):
@@ -49,14 +85,14 @@ class Embedding(nn.Module):
 class Attention(nn.Module):
     """Causal self-attention with rotary positions; G key heads serve H query heads."""
 
-    def __init__(self, width: int, heads: int, kv_heads: int, kernels: Kernels) -> None:
+    def __init__(self, width: int, heads: int, kv_heads: int, how: LinearSpec, kernels: Kernels) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.kernels = heads, kv_heads, kernels
         kv_width = width // heads * kv_heads
-        self.query = Linear(width, width)
-        self.key = Linear(width, kv_width)
-        self.value = Linear(width, kv_width)
-        self.output = Linear(width, width)
+        self.query = linear(width, width, how, kernels)
+        self.key = linear(width, kv_width, how, kernels)
+        self.value = linear(width, kv_width, how, kernels)
+        self.output = linear(width, width, how, kernels)
 
     def forward(self, x_BTD: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
         q_BHTK = _split(self.query(x_BTD), self.heads)
@@ -72,14 +108,15 @@ class Attention(nn.Module):
 class GatedMLP(nn.Module):
     """SwiGLU: down(silu(gate x) * up x) (Shazeer 2020)."""
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, width: int, inner: int, how: LinearSpec, kernels: Kernels) -> None:
         super().__init__()
-        self.gate = Linear(width, inner)
-        self.up = Linear(width, inner)
-        self.down = Linear(inner, width)
+        self.kernels = kernels
+        self.gate = linear(width, inner, how, kernels)
+        self.up = linear(width, inner, how, kernels)
+        self.down = linear(inner, width, how, kernels)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        y_BTD: Tensor = self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        y_BTD: Tensor = self.down(gated(self.gate(x_BTD), self.up(x_BTD), backend=self.kernels.gate))
         return y_BTD
 
 

@@ -1,7 +1,7 @@
 """A model spec to a module with weights."""
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +9,21 @@ import torch
 from torch import nn
 
 from engine.kernels.spec import Kernels
+from engine.models.decoder import Decoder
 from engine.models.llama import LlamaDecoder
-from engine.models.spec import Llama, Model
+from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
 from engine.spec.errors import ArtifactError
 
 
-def build(spec: Model, kernels: Kernels) -> nn.Module:
+def build(spec: Model, kernels: Kernels) -> Decoder[Any]:
     """The module of a spec; its weights are unset until `load_weights`."""
     match spec:
         case Llama():
             return LlamaDecoder(spec, kernels)
+        case AlibiGpt():
+            raise NotImplementedError
+        case Mamba2():
+            raise NotImplementedError
         case _:
             assert_never(spec)
 

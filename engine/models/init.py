@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.models.llama_shapes import RESIDUAL, llama_shapes
-from engine.models.spec import Llama, Model, NormalInit
+from engine.models.scales import with_initial_scales
+from engine.models.spec import AlibiGpt, Dense, Llama, Mamba2, Model, NormalInit
 from engine.spec.philox import generator
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -20,15 +21,28 @@ def parameter_shapes(model: Model) -> Shapes:
     match model:
         case Llama():
             return llama_shapes(model)
+        case AlibiGpt():
+            raise NotImplementedError
+        case Mamba2():
+            raise NotImplementedError
         case _:
             assert_never(model)
 
 
 def initial_weights(model: Model, seed: int) -> Weights:
-    """What a run begins with, for every parameter."""
+    """What a run begins with, for every parameter; the scales of 1-bit matrices follow from their latent weights."""
+    return with_initial_scales(_drawn(model, seed), parameter_shapes(model), model.linear)
+
+
+def _drawn(model: Model, seed: int) -> Weights:
+    """All parameters but the scales of 1-bit matrices."""
     match model:
         case Llama():
-            return draw(llama_shapes(model), model.init, RESIDUAL, model.layers, seed)
+            return draw(llama_shapes(model.replace(linear=Dense())), model.init, RESIDUAL, model.layers, seed)
+        case AlibiGpt():
+            raise NotImplementedError
+        case Mamba2():
+            raise NotImplementedError
         case _:
             assert_never(model)
 

@@ -1,5 +1,6 @@
 """The parameters of the LLaMA module by name, without torch."""
 
+from engine.models.scales import with_scales
 from engine.models.spec import Llama
 
 RESIDUAL = ("attention.output.weight", "mlp.down.weight")  # the matrices that write into the residual stream
@@ -19,6 +20,7 @@ def llama_shapes(model: Llama) -> dict[str, tuple[int, ...]]:
         "mlp.up.weight": (model.mlp, width),
         "mlp.down.weight": (width, model.mlp),
     }
+    block = with_scales(block, model.linear)
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (model.vocabulary, width)}
     for layer in range(model.layers):
         shapes |= {f"layers.{layer}.{name}": shape for name, shape in block.items()}

@@ -41,4 +41,6 @@ def is_neutral(field: FieldInfo, value: object) -> bool:
     if not isinstance(extra, dict) or NEUTRAL not in extra:
         return False
     neutral = extra[NEUTRAL]
+    if isinstance(value, Spec):
+        return repr(value.model_dump(mode="json", by_alias=True)) == repr(neutral)
     return type(value) is type(neutral) and repr(value) == repr(neutral)  # repr tells 1 from True and 0.0 from -0.0

@@ -9,6 +9,6 @@ from engine.spec.units import Count
 class Numerics(Spec):
     """The instruction set and threads that products and sums may use; avx2 and one thread cost nothing measurable."""
 
-    instruction_set: Literal["avx2"] = "avx2"
+    instruction_set: Literal["avx2", "avx512", "amx"] = "avx2"
     threads: Count = 1
     denormals: Literal["keep"] = "keep"

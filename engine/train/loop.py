@@ -3,6 +3,7 @@
 import math
 import resource
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -20,11 +21,11 @@ from engine.train import checkpoint, partition
 from engine.train.checkpoint import Checkpoint, State
 from engine.train.data import Ids, Rows, batch_digest
 from engine.train.job import OBSERVED, Job, Observed
-from engine.train.objectives.next_token import next_token
+from engine.train.objective import Objective
 from engine.train.optimizer import StepOptimizer
 from engine.train.optimizers.adamw import AdamWOptimizer
 from engine.train.schedule import learning_rate
-from engine.train.spec import AdamW, NextToken, TrainPlan
+from engine.train.spec import AdamW, TrainPlan
 from engine.train.steplog import Step, StepLog
 
 
@@ -56,9 +57,10 @@ def start(stage: TrainPlan, at: Checkpoint) -> tuple[DeepSpeedEngine, StepOptimi
     model = build(stage.model, stage.kernels)
     load_weights(model, at.weights, f"the checkpoint of step {at.state.step}")
     optimizer = optimizer_of(model, stage)
+    module = Objective(model, stage.objective, stage.kernels)
     config: dict[str, Any] = dict(stage.deepspeed)
     assert config["gradient_clipping"] == 0.0, "the loop clips by its own norm; DeepSpeed must not clip again"
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
     partition.load_moments(engine, optimizer, at.moments)
     engine.train()
     return engine, optimizer
@@ -81,7 +83,7 @@ def update(
     own = len(micro_batches) // comm.get_world_size()
     losses, norm, lr = [], 0.0, learning_rate(stage.optimizer.lr, step, stage.steps)
     for i, micro_BT in enumerate(micro_batches[comm.get_rank() * own :][:own]):
-        loss = objective_loss(engine, stage, micro_BT)
+        loss = total_loss(engine(micro_BT))
         losses.append(loss.item())
         engine.backward(loss)
         if i == own - 1:
@@ -92,13 +94,8 @@ def update(
     return mean_over_ranks(losses), norm, lr
 
 
-def objective_loss(engine: DeepSpeedEngine, stage: TrainPlan, ids_BT: Tensor) -> Tensor:
+def total_loss(losses: Mapping[str, Tensor]) -> Tensor:
     """The loss of one micro-batch: the sum over the tasks of the objective."""
-    match stage.objective:
-        case NextToken():
-            losses = next_token(engine, ids_BT, stage.kernels.cross_entropy)
-        case _:
-            assert_never(stage.objective)
     first, *rest = losses.values()
     return sum(rest, first)
 

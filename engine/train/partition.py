@@ -30,7 +30,7 @@ def gradient_norm(engine: DeepSpeedEngine) -> float:
     make bits depend on the stage.
     """
     total = 0.0
-    for parameter in engine.module.parameters():
+    for parameter in engine.module.model.parameters():
         gradient: Tensor | None = safe_get_full_grad(parameter)
         assert gradient is not None, "a parameter got no gradient"
         norm = torch.linalg.vector_norm(gradient, dtype=torch.float64).item()
@@ -40,7 +40,7 @@ def gradient_norm(engine: DeepSpeedEngine) -> float:
 
 def full_weights(engine: DeepSpeedEngine) -> Tensors:
     """Every parameter by name, in fp32, on every rank."""
-    named = engine.module.named_parameters()
+    named = engine.module.model.named_parameters()
     if engine.zero_optimization_stage() == 0:
         return {name: p.detach().numpy() for name, p in named}
     return {name: safe_get_full_fp32_param(p).numpy() for name, p in named}
@@ -49,7 +49,7 @@ def full_weights(engine: DeepSpeedEngine) -> Tensors:
 def full_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer) -> dict[str, Tensors]:
     """The moments of every parameter, in fp32, on every rank."""
     kinds = optimizer.moment_names
-    named = dict(engine.module.named_parameters())
+    named = dict(engine.module.model.named_parameters())
     if engine.zero_optimization_stage() == 0:
         found = {name: optimizer.moments(p) for name, p in named.items()}
         return {kind: {name: own[i].numpy() for name, own in found.items()} for i, kind in enumerate(kinds)}
@@ -63,7 +63,7 @@ def load_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer, moments: Map
             optimizer.moments(p)
     if engine.zero_optimization_stage() > 0:
         engine.optimizer._lazy_init_hp_params_optimizer_state()  # DeepSpeed links partitions after a first step only
-    for name, p in engine.module.named_parameters():
+    for name, p in engine.module.model.named_parameters():
         for i, kind in enumerate(optimizer.moment_names):
             value = torch.from_numpy(np.array(moments[kind][name]))
             if engine.zero_optimization_stage() == 0:

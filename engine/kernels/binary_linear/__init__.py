@@ -1,0 +1,42 @@
+"""A linear layer whose weight is alpha * sign(W) + beta (FBI-Linear, arXiv 2407.07093), with W latent and trained."""
+
+# I inputs, O outputs, S entries of a scale: I, O or 1
+
+from typing import assert_never
+
+from torch import Tensor
+
+from engine.kernels.binary_linear import reference
+from engine.kernels.spec import (
+    BinaryLinearBackend,
+    BlockedBinary,
+    PackedBinary,
+    ReferenceBinary,
+    ScaleAxis,
+    SignOfZero,
+    TritonBinary,
+)
+
+
+def binary_linear(
+    x: Tensor,
+    weight_OI: Tensor,
+    alpha_S: Tensor,
+    beta_S: Tensor,
+    *,
+    scale: ScaleAxis,
+    zero: SignOfZero,
+    backend: BinaryLinearBackend,
+) -> Tensor:
+    """[..., I] to [..., O]. Gradients reach W as if sign were the identity, and both scales as they are."""
+    match backend:
+        case ReferenceBinary():
+            return reference.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero)
+        case BlockedBinary():
+            raise NotImplementedError
+        case PackedBinary():
+            raise NotImplementedError
+        case TritonBinary():
+            raise NotImplementedError
+        case _:
+            assert_never(backend)

@@ -1,0 +1,34 @@
+"""Soft-target cross-entropy of a linear head against a teacher's distribution, averaged over positions.
+
+FBI-LLM's autoregressive distillation (arXiv 2407.07093): -(1/n) sum_t sum_v p_teacher(v) log p_student(v) at
+temperature 1. It equals KL(teacher || student) plus the teacher's entropy, which is its floor.
+"""
+
+from typing import assert_never
+
+from torch import Tensor
+
+from engine.kernels.linear_distillation import reference
+from engine.kernels.spec import ChunkedLoss, LigerLoss, LossBackend, ReferenceLoss
+
+
+def linear_distillation(
+    x_ND: Tensor,
+    head_VD: Tensor,
+    scale: float,
+    teacher_NE: Tensor,
+    teacher_head_VE: Tensor,
+    teacher_scale: float,
+    *,
+    backend: LossBackend,
+) -> Tensor:
+    """A scalar in nats, fp32. The teacher gets no gradient; its features may have another width E."""
+    match backend:
+        case ReferenceLoss():
+            return reference.linear_distillation(x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale)
+        case ChunkedLoss():
+            raise NotImplementedError
+        case LigerLoss():
+            raise NotImplementedError
+        case _:
+            assert_never(backend)

@@ -1,0 +1,35 @@
+"""The state space scan of Mamba-2 (Dao and Gu 2024, "Transformers are SSMs"), and its step for decoding.
+
+For each head: S_t = exp(dt_t A) S_{t-1} + dt_t x_t (outer) B_t;  y_t = S_t C_t + D x_t, with S_t of shape [P, N].
+"""
+
+# B batch, T positions, H heads, P head width, G groups of heads that share B and C, N state
+
+from typing import assert_never
+
+from torch import Tensor
+
+from engine.kernels.spec import ChunkedScan, MambaSsmScan, RecurrentScan, ScanBackend
+from engine.kernels.ssd_scan import reference
+
+
+def ssd_scan(
+    x_BTHP: Tensor,
+    dt_BTH: Tensor,
+    a_H: Tensor,
+    b_BTGN: Tensor,
+    c_BTGN: Tensor,
+    d_H: Tensor,
+    *,
+    backend: ScanBackend,
+) -> Tensor:
+    """y_BTHP from a zero state. dt is positive (after softplus and clamp), a is negative."""
+    match backend:
+        case RecurrentScan():
+            return reference.ssd_scan(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H)
+        case ChunkedScan():
+            raise NotImplementedError
+        case MambaSsmScan():
+            raise NotImplementedError
+        case _:
+            assert_never(backend)

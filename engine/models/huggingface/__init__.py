@@ -1,0 +1,78 @@
+"""Weights from and to a Hugging Face folder: config.json and safetensors, never a pickle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+
+from engine.data.tokenizers.export import export_tokenizer
+from engine.models.huggingface import llama
+from engine.models.huggingface.folder import read_config, tensors
+from engine.models.init import Weights, parameter_shapes
+from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
+from engine.spec.canonical import pretty
+from engine.spec.errors import ArtifactError
+
+
+def import_hf(folder: Path) -> tuple[Model, Weights]:
+    """The spec and fp32 weights of a folder; ArtifactError when it is a model that the engine has no module for."""
+    model = spec_of(read_config(folder), folder)
+    stored = dict(tensors(folder))
+    weights: Weights = {}
+    for name, shape in parameter_shapes(model).items():
+        theirs = hf_name(name, model)
+        if theirs not in stored:
+            raise ArtifactError(f"{folder} holds no tensor {theirs}; it is not a whole {model.kind} model")
+        if stored[theirs].shape != shape:
+            raise ArtifactError(f"{folder}: {theirs} has shape {stored[theirs].shape}, config.json says {shape}")
+        weights[name] = stored[theirs]
+    return model, weights
+
+
+def export_hf(
+    weights: Mapping[str, npt.NDArray[np.float32]], model: Model, tokenizer: Path | None, folder: Path
+) -> None:
+    """Writes a folder that AutoModelForCausalLM loads, and AutoTokenizer when it is given the tokenizer's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    end_id = export_tokenizer(tokenizer, folder).end_id if tokenizer else None
+    (folder / "config.json").write_text(pretty(config_of(model, end_id)), encoding="utf-8")
+    found = {hf_name(name, model): np.ascontiguousarray(weights[name]) for name in sorted(parameter_shapes(model))}
+    save_file(found, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def hf_name(name: str, model: Model) -> str:
+    """transformers' name of a parameter of the engine's module."""
+    match model:
+        case Llama():
+            return llama.hf_name(name)
+        case AlibiGpt():
+            raise NotImplementedError
+        case Mamba2():
+            raise NotImplementedError
+        case _:
+            assert_never(model)
+
+
+def config_of(model: Model, end_id: int | None) -> dict[str, Any]:
+    """config.json of a spec."""
+    match model:
+        case Llama():
+            return llama.config_of(model, end_id)
+        case AlibiGpt():
+            raise NotImplementedError
+        case Mamba2():
+            raise NotImplementedError
+        case _:
+            assert_never(model)
+
+
+def spec_of(config: Mapping[str, Any], folder: Path) -> Model:
+    """The spec of a config.json; ArtifactError names the first setting that no module of the engine can follow."""
+    match config.get("model_type"):
+        case "llama":
+            return llama.spec_of(config, folder)
+        case other:
+            raise ArtifactError(f"{folder / 'config.json'}: the engine has no module for model_type {other!r}")

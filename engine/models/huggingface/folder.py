@@ -1,0 +1,43 @@
+"""A Hugging Face folder on disk: config.json and safetensors, never a pickle."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import torch
+
+from engine.spec.errors import ArtifactError
+
+
+def refuse_unless(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path, family: str) -> None:
+    """ArtifactError with the first setting of a config.json that the engine's module cannot follow."""
+    for name, value in wanted.items():
+        if found[name] != value:
+            raise ArtifactError(
+                f"{folder / 'config.json'}: {name} is {found[name]!r}; the engine's {family} has {value!r}"
+            )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json; ArtifactError when it cannot be read."""
+    return _read_json(folder / "config.json")
+
+
+def tensors(folder: Path) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    for path in sorted(folder.glob("*.safetensors")):
+        with safetensors.safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                yield name, file.get_tensor(name).to(torch.float32).numpy()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}; a Hugging Face folder holds config.json") from error
+    assert isinstance(value, dict)
+    return value
