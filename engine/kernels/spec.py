@@ -1,7 +1,7 @@
 """Which backend computes each op, with its block sizes; `reference` is the definition.
 
-Nothing falls back in silence. Block sizes stand here because they group sums: another size gives other bits. Backends behind an extra (`triton`,
-`liger`, `mamba_ssm`) need a GPU; one that is not there is an error that names the extra.
+Nothing falls back in silence. Block sizes stand here because they group sums: another size gives other bits. Backends
+behind an extra (`triton`, `liger`, `mamba_ssm`) need a GPU; one that is not there is an error that names the extra.
 """
 
 from typing import Annotated, Literal

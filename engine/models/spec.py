@@ -80,7 +80,7 @@ Position = Annotated[Alibi | PartialRotary, Field(discriminator="kind")]
 
 
 class MuP(Spec):
-    """The maximal update parametrization, which carries settings over from a narrow model (Yang et al. 2022, Tensor Programs V).
+    """Maximal update parametrization: settings of a narrow model carry over (Yang et al. 2022, Tensor Programs V).
 
     Logits are multiplied by `output` * base_width / width, attention scores by 1 / head width, the learning rate of
     matrices inside blocks by base_width / width, and their initial spread by sqrt(base_width / width).
