@@ -1,17 +1,19 @@
-"""The blocks that decoders share: RMSNorm, rotary grouped-query attention, the gated feed-forward."""
+"""The blocks that decoders share: norms, grouped-query attention with its cache, the gated feed-forward."""
 
-# B batch, T positions, D width, H query heads, G key heads, K head width, J = K / 2, F inner width of the feed-forward
+# B batch, T positions, S positions so far, P positions of a cache, D width, H query heads, G key heads, K head width,
+# J pairs of channels that turn, F inner width of the feed-forward
 
+from dataclasses import dataclass
 from typing import assert_never
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.kernels.attention import attention
+from engine.kernels.attention import attend_last, attention
 from engine.kernels.binary_linear import binary_linear
 from engine.kernels.gate import gated
-from engine.kernels.norm import rms_norm
+from engine.kernels.norm import layer_norm, rms_norm
 from engine.kernels.rotary import rotate
 from engine.kernels.spec import Kernels
 from engine.models.spec import Dense, FbiLinear
@@ -28,6 +30,19 @@ class RMSNorm(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         return rms_norm(x_BTD, self.weight, self.eps, backend=self.kernels.norm)
+
+
+class LayerNorm(nn.Module):
+    """Subtracts the mean of the last axis, then divides by its standard deviation."""
+
+    def __init__(self, width: int, eps: float, kernels: Kernels) -> None:
+        super().__init__()
+        self.eps, self.kernels = eps, kernels
+        self.weight = nn.Parameter(torch.empty(width))
+        self.bias = nn.Parameter(torch.empty(width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return layer_norm(x_BTD, self.weight, self.bias, self.eps, backend=self.kernels.norm)
 
 
 class Linear(nn.Module):
@@ -82,40 +97,88 @@ class Embedding(nn.Module):
         return F.embedding(ids_BT, self.weight)
 
 
+@dataclass(slots=True)
+class KeyValues:
+    """The decode state of a stack of attention blocks: keys and values of the first `position` ids of every row."""
+
+    keys: list[Tensor]  # k_BGPK of each layer
+    values: list[Tensor]
+    position: int = 0
+
+
+def no_keys(layers: int, rows: int, kv_heads: int, positions: int, head_width: int) -> KeyValues:
+    """An empty cache of all layers."""
+    shape = (rows, kv_heads, positions, head_width)
+    keys, values = ([torch.zeros(shape) for _ in range(layers)] for _ in range(2))
+    return KeyValues(keys, values)
+
+
+Turn = tuple[Tensor, Tensor]
+"""cos_TJ and sin_TJ of the angles by which the first 2 J channels of every head turn."""
+
+
 class Attention(nn.Module):
-    """Causal self-attention with rotary positions; G key heads serve H query heads."""
+    """Causal self-attention; G key heads serve H query heads, scores are multiplied by `scale`."""
 
-    def __init__(self, width: int, heads: int, kv_heads: int, how: LinearSpec, kernels: Kernels) -> None:
+    def __init__(
+        self, width: int, heads: int, kv_heads: int, how: LinearSpec, kernels: Kernels, scale: float, bias: bool = False
+    ) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.kernels = heads, kv_heads, kernels
+        self.heads, self.kv_heads, self.kernels, self.scale = heads, kv_heads, kernels, scale
         kv_width = width // heads * kv_heads
-        self.query = linear(width, width, how, kernels)
-        self.key = linear(width, kv_width, how, kernels)
-        self.value = linear(width, kv_width, how, kernels)
-        self.output = linear(width, width, how, kernels)
+        self.query = linear(width, width, how, kernels, bias)
+        self.key = linear(width, kv_width, how, kernels, bias)
+        self.value = linear(width, kv_width, how, kernels, bias)
+        self.output = linear(width, width, how, kernels, bias)
 
-    def forward(self, x_BTD: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, turn: Turn | None, bias_HTT: Tensor | None = None) -> Tensor:
+        """y_BTD; `turn` rotates queries and keys by their positions, `bias_HTT` is added to the scores."""
+        q_BHTK, k_BGTK, v_BGTK = self._heads(x_BTD, turn)
+        y_BHTK = attention(q_BHTK, k_BGTK, v_BGTK, scale=self.scale, bias_HTT=bias_HTT, backend=self.kernels.attention)
+        y_BTD: Tensor = self.output(y_BHTK.transpose(1, 2).flatten(-2))
+        return y_BTD
+
+    def step(
+        self, x_BD: Tensor, turn: Turn | None, state: KeyValues, layer: int, bias_HS: Tensor | None = None
+    ) -> Tensor:
+        """y_BD of the id at `state.position`, whose key and value go into the cache of this layer."""
+        q_BH1K, k_BG1K, v_BG1K = self._heads(x_BD[:, None], turn)
+        state.keys[layer][:, :, state.position] = k_BG1K[:, :, 0]
+        state.values[layer][:, :, state.position] = v_BG1K[:, :, 0]
+        k_BGSK, v_BGSK = (x[layer][:, :, : state.position + 1] for x in (state.keys, state.values))
+        y_BHK = attend_last(q_BH1K[:, :, 0], k_BGSK, v_BGSK, scale=self.scale, bias_HS=bias_HS)
+        y_BD: Tensor = self.output(y_BHK.flatten(1))
+        return y_BD
+
+    def _heads(self, x_BTD: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         q_BHTK = _split(self.query(x_BTD), self.heads)
         k_BGTK = _split(self.key(x_BTD), self.kv_heads)
         v_BGTK = _split(self.value(x_BTD), self.kv_heads)
-        q_BHTK = rotate(q_BHTK, cos_TJ, sin_TJ, backend=self.kernels.rotary)
-        k_BGTK = rotate(k_BGTK, cos_TJ, sin_TJ, backend=self.kernels.rotary)
-        y_BHTK = attention(q_BHTK, k_BGTK, v_BGTK, backend=self.kernels.attention)
-        y_BTD: Tensor = self.output(y_BHTK.transpose(1, 2).flatten(-2))
-        return y_BTD
+        if turn is None:
+            return q_BHTK, k_BGTK, v_BGTK
+        return self._turned(q_BHTK, turn), self._turned(k_BGTK, turn), v_BGTK
+
+    def _turned(self, x_BHTK: Tensor, turn: Turn) -> Tensor:
+        cos_TJ, sin_TJ = turn
+        channels = 2 * cos_TJ.shape[-1]
+        if channels == x_BHTK.shape[-1]:
+            return rotate(x_BHTK, cos_TJ, sin_TJ, backend=self.kernels.rotary)
+        turning, still = x_BHTK[..., :channels].contiguous(), x_BHTK[..., channels:]
+        return torch.cat((rotate(turning, cos_TJ, sin_TJ, backend=self.kernels.rotary), still), dim=-1)
 
 
 class GatedMLP(nn.Module):
     """SwiGLU: down(silu(gate x) * up x) (Shazeer 2020)."""
 
-    def __init__(self, width: int, inner: int, how: LinearSpec, kernels: Kernels) -> None:
+    def __init__(self, width: int, inner: int, how: LinearSpec, kernels: Kernels, bias: bool = False) -> None:
         super().__init__()
         self.kernels = kernels
-        self.gate = linear(width, inner, how, kernels)
-        self.up = linear(width, inner, how, kernels)
-        self.down = linear(inner, width, how, kernels)
+        self.gate = linear(width, inner, how, kernels, bias)
+        self.up = linear(width, inner, how, kernels, bias)
+        self.down = linear(inner, width, how, kernels, bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
+        """Any leading axes; a decode step comes as [B, D]."""
         y_BTD: Tensor = self.down(gated(self.gate(x_BTD), self.up(x_BTD), backend=self.kernels.gate))
         return y_BTD
 

@@ -2,14 +2,14 @@
 
 # B batch, T positions, D width, V vocabulary, J = half a head's width
 
-from dataclasses import dataclass
+import math
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.kernels.rotary.reference import angles
 from engine.kernels.spec import Kernels
-from engine.models.blocks import Attention, Embedding, GatedMLP, Linear, RMSNorm
+from engine.models.blocks import Attention, Embedding, GatedMLP, KeyValues, Linear, RMSNorm, Turn, no_keys
 from engine.models.decoder import Decoder
 from engine.models.spec import Llama
 
@@ -20,26 +20,23 @@ class Block(nn.Module):
     def __init__(self, spec: Llama, kernels: Kernels) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(spec.width, spec.norm_eps, kernels)
-        self.attention = Attention(spec.width, spec.heads, spec.kv_heads, spec.linear, kernels)
+        scale = 1.0 / math.sqrt(spec.width // spec.heads)
+        self.attention = Attention(spec.width, spec.heads, spec.kv_heads, spec.linear, kernels, scale)
         self.mlp_norm = RMSNorm(spec.width, spec.norm_eps, kernels)
         self.mlp = GatedMLP(spec.width, spec.mlp, spec.linear, kernels)
 
-    def forward(self, x_BTD: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_TJ, sin_TJ)
+    def forward(self, x_BTD: Tensor, turn: Turn) -> Tensor:
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), turn)
         y_BTD: Tensor = x_BTD + self.mlp(self.mlp_norm(x_BTD))
         return y_BTD
 
-
-@dataclass(slots=True)
-class LlamaState:
-    """Keys and values of the positions so far, for every layer."""
-
-    keys: list[Tensor]  # [rows, kv_heads, positions, head_width] each
-    values: list[Tensor]
-    position: int = 0
+    def step(self, x_BD: Tensor, turn: Turn, state: KeyValues, layer: int) -> Tensor:
+        x_BD = x_BD + self.attention.step(self.attention_norm(x_BD), turn, state, layer)
+        y_BD: Tensor = x_BD + self.mlp(self.mlp_norm(x_BD))
+        return y_BD
 
 
-class LlamaDecoder(Decoder[LlamaState]):
+class LlamaDecoder(Decoder[KeyValues]):
     """At most `spec.context` positions."""
 
     def __init__(self, spec: Llama, kernels: Kernels) -> None:
@@ -61,14 +58,19 @@ class LlamaDecoder(Decoder[LlamaState]):
         cos_TJ, sin_TJ = self.get_buffer("cos_TJ")[:tokens], self.get_buffer("sin_TJ")[:tokens]
         x_BTD = self.embedding(ids_BT)
         for layer in self.layers:
-            x_BTD = layer(x_BTD, cos_TJ, sin_TJ)
+            x_BTD = layer(x_BTD, (cos_TJ, sin_TJ))
         y_BTD: Tensor = self.norm(x_BTD)
         return y_BTD
 
-    def begin(self, rows: int, positions: int) -> LlamaState:
-        shape = (rows, self.spec.kv_heads, positions, self.spec.width // self.spec.heads)
-        keys, values = ([torch.zeros(shape) for _ in self.layers] for _ in range(2))
-        return LlamaState(keys, values)
+    def begin(self, rows: int, positions: int) -> KeyValues:
+        return no_keys(self.spec.layers, rows, self.spec.kv_heads, positions, self.spec.width // self.spec.heads)
 
-    def step(self, ids_B: Tensor, state: LlamaState) -> Tensor:
-        raise NotImplementedError
+    def step(self, ids_B: Tensor, state: KeyValues) -> Tensor:
+        here = slice(state.position, state.position + 1)
+        turn = self.get_buffer("cos_TJ")[here], self.get_buffer("sin_TJ")[here]
+        x_BD = self.embedding(ids_B)
+        for index, layer in enumerate(self.layers):
+            assert isinstance(layer, Block)
+            x_BD = layer.step(x_BD, turn, state, index)
+        state.position += 1
+        return F.linear(self.norm(x_BD), self.head_weight())

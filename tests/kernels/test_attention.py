@@ -16,7 +16,7 @@ def with_gradients(heads: int, kv_heads: int, tokens: int, backend: AttentionBac
     q_BHTK = draw(2, heads, tokens, 8, seed=1).requires_grad_()
     k_BGTK = draw(2, kv_heads, tokens, 8, seed=2).requires_grad_()
     v_BGTK = draw(2, kv_heads, tokens, 8, seed=3).requires_grad_()
-    y_BHTK = attention(q_BHTK, k_BGTK, v_BGTK, backend=backend)
+    y_BHTK = attention(q_BHTK, k_BGTK, v_BGTK, scale=8**-0.5, backend=backend)
     gradients = torch.autograd.grad(y_BHTK, (q_BHTK, k_BGTK, v_BGTK), draw(2, heads, tokens, 8, seed=4))
     return [y_BHTK.detach(), *gradients]
 
@@ -30,9 +30,9 @@ def test_sdpa_equals_reference_within_rounding(heads: int, kv_heads: int, tokens
 
 def test_no_position_sees_a_later_one() -> None:
     q_BHTK, k_BGTK, v_BGTK = (draw(1, 2, 9, 4, seed=s) for s in (1, 2, 3))
-    before = attention(q_BHTK, k_BGTK, v_BGTK, backend="reference")
+    before = attention(q_BHTK, k_BGTK, v_BGTK, scale=0.5, backend="reference")
     k_BGTK[:, :, 5:] += 1.0
     v_BGTK[:, :, 5:] += 1.0
-    after = attention(q_BHTK, k_BGTK, v_BGTK, backend="reference")
+    after = attention(q_BHTK, k_BGTK, v_BGTK, scale=0.5, backend="reference")
     assert torch.equal(before[:, :, :5], after[:, :, :5])
     assert not torch.equal(before[:, :, 5:], after[:, :, 5:])

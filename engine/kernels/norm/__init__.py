@@ -1,4 +1,4 @@
-"""RMSNorm: x / sqrt(mean(x^2) + eps) * weight."""
+"""RMSNorm: x / sqrt(mean(x^2) + eps) * weight. LayerNorm: the same of x - mean(x), plus a bias."""
 
 from typing import assert_never
 
@@ -13,5 +13,14 @@ def rms_norm(x_BTD: Tensor, weight_D: Tensor, eps: float, *, backend: NormBacken
     match backend:
         case "reference":
             return reference.rms_norm(x_BTD, weight_D, eps)
+        case _:
+            assert_never(backend)
+
+
+def layer_norm(x_BTD: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float, *, backend: NormBackend) -> Tensor:
+    """Normalises the last axis (Ba et al. 2016)."""
+    match backend:
+        case "reference":
+            return reference.layer_norm(x_BTD, weight_D, bias_D, eps)
         case _:
             assert_never(backend)
