@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from engine.data.tokenizers.export import export_tokenizer
 from engine.models.huggingface import llama
-from engine.models.huggingface.folder import read_config, tensors
+from engine.models.huggingface.folder import read_config, tensors, write_modelling
 from engine.models.init import Weights, parameter_shapes
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
 from engine.spec.canonical import pretty
@@ -38,7 +38,9 @@ def export_hf(
     """Writes a folder that AutoModelForCausalLM loads, and AutoTokenizer when it is given the tokenizer's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     end_id = export_tokenizer(tokenizer, folder).end_id if tokenizer else None
-    (folder / "config.json").write_text(pretty(config_of(model, end_id)), encoding="utf-8")
+    config = config_of(model, end_id)
+    (folder / "config.json").write_text(pretty(config), encoding="utf-8")
+    write_modelling(config, folder)
     found = {hf_name(name, model): np.ascontiguousarray(weights[name]) for name in sorted(parameter_shapes(model))}
     save_file(found, folder / "model.safetensors", metadata={"format": "pt"})
 

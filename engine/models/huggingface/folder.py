@@ -1,4 +1,4 @@
-"""A Hugging Face folder on disk: config.json and safetensors, never a pickle."""
+"""A Hugging Face folder on disk: config.json, safetensors (never a pickle), and a modelling file of ours."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,8 @@ import torch
 
 from engine.spec.errors import ArtifactError
 
+TEMPLATES = Path(__file__).parent / "templates"
+
 
 def refuse_unless(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path, family: str) -> None:
     """ArtifactError with the first setting of a config.json that the engine's module cannot follow."""
@@ -20,6 +22,21 @@ def refuse_unless(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: P
             raise ArtifactError(
                 f"{folder / 'config.json'}: {name} is {found[name]!r}; the engine's {family} has {value!r}"
             )
+
+
+def auto_map(modelling: str, config_class: str, model_class: str) -> dict[str, str]:
+    """The entry of config.json by which transformers finds the classes of `templates/<modelling>.py` in the folder.
+
+    A folder with such a file is loaded with trust_remote_code=True; the file imports torch and transformers alone.
+    """
+    return {"AutoConfig": f"{modelling}.{config_class}", "AutoModelForCausalLM": f"{modelling}.{model_class}"}
+
+
+def write_modelling(config: Mapping[str, Any], folder: Path) -> None:
+    """Writes the modelling file that a config.json names by its `auto_map`, if it names one."""
+    if "auto_map" in config:
+        file = f"{config['auto_map']['AutoModelForCausalLM'].partition('.')[0]}.py"
+        (folder / file).write_bytes((TEMPLATES / file).read_bytes())
 
 
 def read_config(folder: Path) -> dict[str, Any]:
