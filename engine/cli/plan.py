@@ -81,7 +81,7 @@ def _row(run: PlannedRun, state: str, why: str) -> tuple[str, ...]:
         f"{cost.parameters:,}" if cost.parameters else "",
         f"{cost.tokens:,}" if cost.tokens else "",
         f"{cost.flops:.2e}" if cost.flops else "",
-        _size(cost.memory_bytes) if cost.memory_bytes else "",
+        _size(cost.memory.total_bytes()) if cost.memory.weights else "",
         duration(cost.seconds) if cost.seconds else "",
     )
     return (run.name, run.stage.kind, state, run.recipe[:12], *numbers, why)

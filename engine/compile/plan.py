@@ -11,6 +11,7 @@ from engine.artifacts.manifest import recipe_digest
 from engine.compile.check import problems
 from engine.compile.code import Code, CodeIndex
 from engine.compile.estimate import StageEstimate, estimate
+from engine.compile.estimate.device import CORE, Device, device_of
 from engine.compile.lower import lower
 from engine.compile.resolve import cell_of, named_outputs, named_runs, stage_of
 from engine.experiment import Experiment, Lowered
@@ -88,7 +89,8 @@ def compile_spec(path: Path, specs: Path, code: CodeIndex) -> Plan:
     found = problems(loaded.value)
     if found:
         raise SpecError(*(located(problem, loaded) for problem in found))
-    return Plan(loaded.value, plan_runs(lower(loaded.value), code), loaded.files)
+    device = device_of(loaded.value.scale)
+    return Plan(loaded.value, plan_runs(lower(loaded.value), code, device), loaded.files)
 
 
 def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
@@ -97,7 +99,7 @@ def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
     return Problem(problem.message, problem.path, place.file, place.line, place.column)
 
 
-def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex) -> dict[str, PlannedRun]:
+def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex, device: Device = CORE) -> dict[str, PlannedRun]:
     """Recipe digests in order: each from the lowered stage, the recipes of its inputs and its code digest."""
     runs: dict[str, PlannedRun] = {}
     for name, stage in stages.items():
@@ -105,7 +107,7 @@ def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex) -> dict[str, Plann
         recipes = {item.ref: tuple(runs[run].recipe for run, _ in item.sources) for item in inputs}
         reached = code.reach(ENTRY, stage)
         recipe = recipe_digest(plain(stage), recipes, reached.digest)
-        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, estimate(stage))
+        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, estimate(stage, device))
     return runs
 
 

@@ -206,7 +206,6 @@ def add_backend(copy: Copy) -> None:
     copy.add("kernels/attention/tiled.py", "def attention(q_BHTK, k_BGTK, v_BGTK):\n    return q_BHTK\n")
     copy.edit("kernels/attention/__init__.py", "import reference, sdpa", "import reference, sdpa, tiled")
     copy.arm("kernels/attention/__init__.py", '"sdpa"', '"tiled"', "return tiled.attention(q_BHTK, k_BGTK, v_BGTK)")
-    copy.arm("compile/estimate.py", '"sdpa"', '"tiled"', "return kept")
     copy.also("other", ("    checkpoints: {every", "    kernels: {attention: tiled}\n    checkpoints: {every"))
 
 
@@ -334,11 +333,11 @@ def add_stage(copy: Copy) -> None:
         "dispatch.py",
         "compile/lower.py",
         "compile/check.py",
-        "compile/estimate.py",
+        "compile/estimate/__init__.py",
         "compile/dvc.py",
     ):
         copy.imports(file, "from engine.data.spec import Census")
-    for file in ("compile/lower.py", "compile/estimate.py", "compile/dvc.py"):
+    for file in ("compile/lower.py", "compile/estimate/__init__.py", "compile/dvc.py"):
         copy.edit(file, "case Ingest() |", "case Census() | Ingest() |")
     copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
     copy.edit(

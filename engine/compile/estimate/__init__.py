@@ -1,0 +1,85 @@
+"""What a stage will cost, in closed form: parameters, products, memory, bytes on disk, seconds on a stated device."""
+
+from typing import assert_never
+
+from engine.compile.estimate.device import CORE, Device
+from engine.compile.estimate.memory import Memory, checkpoint_bytes, scoring_memory, train_memory
+from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
+from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
+from engine.evaluate.spec import Claims, PerplexityPlan
+from engine.experiment import Lowered
+from engine.spec.base import Spec
+from engine.spec.units import Index, NonNegative, Positive
+from engine.train.spec import TrainPlan
+
+__all__ = ["StageEstimate", "checkpoint_bytes", "estimate", "parameters"]
+
+LOG_LINE_BYTES = 300  # assumed: one JSON line a step with two numbers in decimal and in hex, and a digest
+
+
+class StageEstimate(Spec):
+    """Closed-form costs of a stage; zero where a stage computes nothing, or where only the data will tell."""
+
+    parameters: Index = 0
+    scales: Index = 0
+    """Those of the parameters that are alpha or beta of 1-bit matrices: published counts leave them out."""
+    tokens: Index = 0
+    """Tokens read; 0 for documents that are not counted before they are built."""
+    flops_per_token: Index = 0
+    """Multiplications and additions of all matrix products, counted one each, rounded down."""
+    flops: Index = 0
+    flops_6nd: Index = 0
+    """The convention 6 x parameters x tokens, which leaves out attention and counts the input embedding."""
+    memory: Memory = Memory()
+    """Of one rank."""
+    artifact_bytes: Index = 0
+    seconds: NonNegative = 0.0
+    device: str
+    flops_per_second: Positive
+    """The rate of one device that `seconds` takes; devices are taken to scale perfectly."""
+
+
+def estimate(stage: Lowered, device: Device = CORE) -> StageEstimate:
+    """The costs of a lowered stage, with a device for each rank."""
+    match stage:
+        case TrainPlan():
+            return _train(stage, device)
+        case PerplexityPlan():
+            return _perplexity(stage, device)
+        case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | PackPlan() | Claims():
+            return StageEstimate(device=device.name, flops_per_second=device.flops_per_second("fp32"))
+        case _:
+            assert_never(stage)
+
+
+def _train(stage: TrainPlan, device: Device) -> StageEstimate:
+    steps = stage.steps - stage.first_step()
+    tokens = steps * stage.tokens_per_step
+    row = train_flops_per_row(stage.model, stage.row_tokens, stage.kernels)
+    flops = steps * stage.batch.rows * row
+    rate = device.flops_per_second(stage.kernels.products)
+    return StageEstimate(
+        device=device.name,
+        flops_per_second=rate,
+        parameters=stage.parameters,
+        scales=counts(stage.model).scales,
+        tokens=tokens,
+        flops_per_token=row // stage.row_tokens,
+        flops=flops,
+        flops_6nd=6 * stage.parameters * tokens,
+        memory=train_memory(stage),
+        artifact_bytes=len(stage.kept_steps()) * checkpoint_bytes(stage.model) + steps * LOG_LINE_BYTES,
+        seconds=flops / (rate * stage.layout.world),
+    )
+
+
+def _perplexity(stage: PerplexityPlan, device: Device) -> StageEstimate:
+    model, window = stage.model, stage.window_tokens
+    return StageEstimate(
+        device=device.name,
+        flops_per_second=device.flops_per_second(stage.kernels.products),
+        parameters=parameters(model),
+        scales=counts(model).scales,
+        flops_per_token=forward_flops_per_row(model, window, stage.kernels) // window,
+        memory=scoring_memory(model, stage.batch_rows, window, stage.kernels),
+    )
