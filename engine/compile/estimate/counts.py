@@ -1,4 +1,4 @@
-"""How many numbers a model has, by what they are for, and how many products a row of tokens costs, by what makes them."""
+"""How many numbers a model has, by what they are for; how many products a row of tokens costs, by what makes them."""
 
 from dataclasses import dataclass
 from typing import assert_never

@@ -105,7 +105,7 @@ def weight_bytes(model: Model, kernels: Kernels) -> int:
 
 
 def storage_bytes(model: Model) -> int:
-    """As papers count them: 16 bits a number, one bit an entry of a 1-bit matrix; alpha and beta only where there are."""
+    """As papers count them: 16 bits a number, one bit an entry of a 1-bit matrix (alpha and beta are numbers)."""
     found = counts(model)
     match model.linear:
         case Dense():
