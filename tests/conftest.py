@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton; see tests/kernels/README.md
+
 from tests.running import Project, new_project
 
 ROOT = Path(__file__).parent.parent

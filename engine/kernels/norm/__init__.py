@@ -4,7 +4,7 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.norm import reference
+from engine.kernels.norm import native, reference, triton
 from engine.kernels.spec import NormBackend
 
 
@@ -13,6 +13,10 @@ def rms_norm(x_BTD: Tensor, weight_D: Tensor, eps: float, *, backend: NormBacken
     match backend:
         case "reference":
             return reference.rms_norm(x_BTD, weight_D, eps)
+        case "native":
+            return native.rms_norm(x_BTD, weight_D, eps)
+        case "triton":
+            return triton.rms_norm(x_BTD, weight_D, eps)
         case _:
             assert_never(backend)
 
@@ -22,5 +26,9 @@ def layer_norm(x_BTD: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float, *, b
     match backend:
         case "reference":
             return reference.layer_norm(x_BTD, weight_D, bias_D, eps)
+        case "native":
+            return native.layer_norm(x_BTD, weight_D, bias_D, eps)
+        case "triton":
+            return triton.layer_norm(x_BTD, weight_D, bias_D, eps)
         case _:
             assert_never(backend)
