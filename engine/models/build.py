@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from engine.kernels.spec import Kernels
+from engine.models.alibi_gpt import AlibiGptDecoder
 from engine.models.decoder import Decoder
 from engine.models.llama import LlamaDecoder
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
@@ -21,7 +22,7 @@ def build(spec: Model, kernels: Kernels) -> Decoder[Any]:
         case Llama():
             return LlamaDecoder(spec, kernels)
         case AlibiGpt():
-            raise NotImplementedError
+            return AlibiGptDecoder(spec, kernels)
         case Mamba2():
             raise NotImplementedError
         case _:

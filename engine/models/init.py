@@ -7,6 +7,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
+from engine.models.alibi_gpt_shapes import EMBEDDING, WRITERS, alibi_gpt_shapes
 from engine.models.llama_shapes import RESIDUAL, llama_shapes
 from engine.models.scales import with_initial_scales
 from engine.models.spec import AlibiGpt, Dense, Llama, Mamba2, Model, NormalInit
@@ -22,7 +23,7 @@ def parameter_shapes(model: Model) -> Shapes:
         case Llama():
             return llama_shapes(model)
         case AlibiGpt():
-            raise NotImplementedError
+            return alibi_gpt_shapes(model)
         case Mamba2():
             raise NotImplementedError
         case _:
@@ -40,17 +41,31 @@ def _drawn(model: Model, seed: int) -> Weights:
         case Llama():
             return draw(llama_shapes(model.replace(linear=Dense())), model.init, RESIDUAL, model.layers, seed)
         case AlibiGpt():
-            raise NotImplementedError
+            return draw_mup(model, seed)
         case Mamba2():
             raise NotImplementedError
         case _:
             assert_never(model)
 
 
-def draw(shapes: Shapes, init: NormalInit, residual: tuple[str, ...], layers: int, seed: int) -> Weights:
-    """Ones for vectors; for each matrix its own stream ("model", "init", name), scaled in fp64, rounded to fp32.
+def draw_mup(model: AlibiGpt, seed: int) -> Weights:
+    """The embedding with spread `init.std` at every width, matrices inside blocks with std * sqrt(base_width / width).
 
-    `residual` are the ends of the names of the matrices that write into the residual stream.
+    So at the base width both are std, and a wider matrix maps activations of size one to size one again: the spread
+    falls with the root of its inputs (Yang et al. 2022, table 8). Matrices that write into the residual stream are
+    divided by sqrt(2 layers) besides; biases are zero, the weights of norms one.
+    """
+    shapes = dict(alibi_gpt_shapes(model.replace(linear=Dense())))
+    embedding = {EMBEDDING: shapes.pop(EMBEDDING)}
+    inside = model.init.replace(std=model.init.std * math.sqrt(model.mup.base_width / model.width))
+    outer = draw(embedding, model.init, (), model.layers, seed)
+    return outer | draw(shapes, inside, WRITERS, model.layers, seed)
+
+
+def draw(shapes: Shapes, init: NormalInit, residual: tuple[str, ...], layers: int, seed: int) -> Weights:
+    """Vectors are ones, but biases zeros; every matrix is drawn from its own stream ("model", "init", name).
+
+    Scaled in fp64, rounded to fp32. `residual` are the ends of the names of the matrices that write into the residual stream.
     """
     deep = init.std / math.sqrt(2 * layers) if init.residual == "scaled" else init.std
     return {
@@ -60,6 +75,6 @@ def draw(shapes: Shapes, init: NormalInit, residual: tuple[str, ...], layers: in
 
 def _draw(name: str, shape: tuple[int, ...], std: float, seed: int) -> npt.NDArray[np.float32]:
     if len(shape) == 1:
-        return np.ones(shape, np.float32)
+        return np.zeros(shape, np.float32) if name.endswith(".bias") else np.ones(shape, np.float32)
     normals = generator(seed, "model", "init", name).normal(math.prod(shape))
     return (normals * std).astype(np.float32).reshape(shape)
