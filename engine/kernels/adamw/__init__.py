@@ -4,7 +4,7 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.adamw import reference
+from engine.kernels.adamw import native, reference
 from engine.kernels.adamw.reference import Update
 from engine.kernels.spec import AdamWBackend
 
@@ -16,5 +16,7 @@ def adamw(
     match backend:
         case "reference":
             reference.adamw(p, gradient, exp_avg, exp_avg_sq, by)
+        case "native":
+            native.adamw(p, gradient, exp_avg, exp_avg_sq, by)
         case _:
             assert_never(backend)

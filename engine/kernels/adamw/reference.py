@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from engine.kernels.record import ran
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -21,6 +23,7 @@ class Update:
 
 def adamw(p: Tensor, gradient: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, by: Update) -> None:
     """p -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps), after p *= 1 - lr * decay."""
+    ran("adamw", "reference")
     g = gradient * by.gradient_scale
     exp_avg.mul_(by.beta1).add_(g * (1.0 - by.beta1))
     exp_avg_sq.mul_(by.beta2).add_(g.square_().mul_(1.0 - by.beta2))

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.gate import reference
+from engine.kernels.gate import native, reference
 from engine.kernels.spec import GateBackend
 
 
@@ -14,6 +14,6 @@ def gated(gate: Tensor, up: Tensor, *, backend: GateBackend) -> Tensor:
         case "reference":
             return reference.gated(gate, up)
         case "native":
-            raise NotImplementedError
+            return native.gated(gate, up)
         case _:
             assert_never(backend)

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.rotary import reference
+from engine.kernels.rotary import native, reference
 from engine.kernels.spec import RotaryBackend
 
 
@@ -13,5 +13,7 @@ def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor, *, backend: RotaryBac
     match backend:
         case "reference":
             return reference.rotate(x_BHTK, cos_TJ, sin_TJ)
+        case "native":
+            return native.rotate(x_BHTK, cos_TJ, sin_TJ)
         case _:
             assert_never(backend)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.kernels.record import ran
+
 
 def angles(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
     """cos_TJ and sin_TJ in fp32 of position * base^(-2j/K); the angle is rounded to fp32 first, as others do."""
@@ -18,5 +20,6 @@ def angles(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor
 
 def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
     """Returns y_BHTK."""
+    ran("rotary", "reference")
     first_BHTJ, second_BHTJ = x_BHTK.chunk(2, dim=-1)
     return torch.cat((first_BHTJ * cos_TJ - second_BHTJ * sin_TJ, second_BHTJ * cos_TJ + first_BHTJ * sin_TJ), dim=-1)
