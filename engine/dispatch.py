@@ -10,6 +10,7 @@ from engine.artifacts.read import Inputs
 from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
 from engine.evaluate.spec import ClaimsPlan, PerplexityPlan
 from engine.experiment import Lowered
+from engine.models.pretrained.spec import Import
 from engine.train.spec import TrainPlan
 
 
@@ -40,6 +41,10 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.data.run import run_pack
 
             return run_pack(stage, inputs, out, placement)
+        case Import():
+            from engine.models.run import run_import
+
+            return run_import(stage, inputs, out, placement)
         case TrainPlan():
             from engine.train.run import run_train
 

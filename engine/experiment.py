@@ -6,6 +6,7 @@ from pydantic import Field
 
 from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
+from engine.models.pretrained.spec import Import
 from engine.spec.base import Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name
@@ -13,12 +14,12 @@ from engine.spec.units import NonNegative
 from engine.train.spec import Train, TrainPlan
 
 Stage = Annotated[
-    Ingest | Clean | Dedup | Split | Tokenizer | Pack | Train | Perplexity,
+    Ingest | Clean | Dedup | Split | Tokenizer | Pack | Import | Train | Perplexity,
     Field(discriminator="kind"),
 ]
 """What an author writes."""
 
-Lowered = Ingest | Clean | Dedup | Split | Tokenizer | PackPlan | TrainPlan | PerplexityPlan | ClaimsPlan
+Lowered = Ingest | Clean | Dedup | Split | Tokenizer | PackPlan | Import | TrainPlan | PerplexityPlan | ClaimsPlan
 """What runs: every default and every derived number written out."""
 
 

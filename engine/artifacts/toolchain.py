@@ -26,7 +26,7 @@ class Toolchain(Spec):
     digest: Sha256
 
 
-def toolchain(kind: Literal["data", "compute"], numerics: Numerics | None) -> Toolchain:
+def toolchain(kind: Literal["data", "weights", "compute"], numerics: Numerics | None) -> Toolchain:
     """The toolchain of this process on this machine. `compute` needs the stage's numerics, and imports torch.
 
     What is named there is what took effect, not what was asked for.
@@ -34,6 +34,8 @@ def toolchain(kind: Literal["data", "compute"], numerics: Numerics | None) -> To
     match kind:
         case "data":
             facts = _data()
+        case "weights":
+            facts = _weights()
         case "compute":
             assert numerics is not None, "a stage that computes has numerics"
             facts = _compute(numerics)
@@ -51,6 +53,19 @@ def _data() -> dict[str, str]:
         "sentencepiece": _version("sentencepiece"),
         "tokenizers": _version("tokenizers"),
         "unicode": unicodedata.unidata_version,
+    }
+
+
+def _weights() -> dict[str, str]:
+    """Of imports: readers of files. Widening is exact, dequantising elementwise, so neither BLAS nor CPU is named."""
+    return {
+        "format": FORMAT,
+        "python": _python(),
+        "gguf": _version("gguf"),
+        "numpy": _version("numpy"),
+        "safetensors": _version("safetensors"),
+        "tokenizers": _version("tokenizers"),
+        "transformers": _version("transformers"),  # makes the tokenizer of a GGUF file
     }
 
 

@@ -4,17 +4,21 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from engine.compile.deepspeed import check_config, deepspeed_config
-from engine.compile.lower import CLAIMS, one
+from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
+from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.spec import Clean, Deal, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
-from engine.evaluate.spec import ClaimsPlan, Perplexity
+from engine.evaluate.spec import ByDocument, ClaimsPlan, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
+from engine.models.pretrained.spec import Import
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
 from engine.spec.errors import Problem
 from engine.spec.nearest import did_you_mean
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.spec import Cosine, FromCheckpoint, Schedule, Train
+
+PADDING_IDS = 128  # assumed: what rounds a vocabulary up to a multiple that products like
 
 
 def problems(experiment: Experiment) -> list[Problem]:
@@ -65,6 +69,8 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
             yield from _ingest(stage)
         case Train():
             yield from _train(stage)
+        case Import():
+            yield from _import(stage)
         case Split() | Clean() | Dedup() | Tokenizer() | Pack() | Perplexity():
             return
         case _:
@@ -87,20 +93,36 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             known = domains(stage.documents, above)
             yield from _domains({f"mix.repeats.{name}": name for name in stage.mix.repeats}, known)
             yield from _repeats(stage.mix)
-        case Ingest() | Split() | Clean() | Tokenizer():
+        case Ingest() | Split() | Clean() | Tokenizer() | Import():
             return
         case _:
             assert_never(stage)
 
 
 def _perplexity(stage: Perplexity, above: Runs) -> Iterator[tuple[str, str]]:
-    trained, tokenizer = one(stage.checkpoint, above), one(stage.tokenizer, above)
-    assert isinstance(trained, Train)
-    assert isinstance(tokenizer, Tokenizer)
-    yield from _vocabulary(trained.model.vocabulary, tokenizer, "tokenizer")
-    context = trained.model.context
-    if stage.window_tokens > context:
-        yield "window_tokens", f"windows of {stage.window_tokens} tokens do not fit a context of {context}"
+    model = model_of(one(stage.checkpoint, above))
+    yield from _vocabulary(model, tokenizer_of(one(stage.tokenizer, above))[0], "tokenizer")
+    if stage.window_tokens > model.context:
+        yield "window_tokens", f"windows of {stage.window_tokens} tokens do not fit a context of {model.context}"
+    match stage.windows:
+        case Joined():
+            yield from _joined(stage.windows, stage, model)
+        case ByDocument():
+            return
+        case _:
+            assert_never(stage.windows)
+
+
+def _joined(windows: Joined, stage: Perplexity, model: Model) -> Iterator[tuple[str, str]]:
+    if stage.window_tokens < 2:
+        yield "window_tokens", "a window of 1 token scores nothing; its first token is context"
+    if windows.first_tokens is not None and windows.first_tokens < stage.window_tokens:
+        yield "windows.first_tokens", f"{windows.first_tokens} tokens fill no window of {stage.window_tokens}"
+    for index, number in enumerate(windows.lead):
+        if number >= model.vocabulary:
+            yield f"windows.lead.{index}", f"the model has no id {number}; its ids are below {model.vocabulary}"
+    if not isinstance(stage.baseline, NoBaseline):
+        yield "baseline", "a joined text is compared with nothing; write {kind: none}, or leave it out"
 
 
 def domains(ref: Ref, above: Runs) -> tuple[str, ...]:
@@ -185,9 +207,7 @@ def _schedule(schedule: Schedule, steps: int) -> Iterator[tuple[str, str]]:
 def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
     rows = one(stage.rows, above)
     assert isinstance(rows, Pack)
-    tokenizer = one(rows.tokenizer, above)
-    assert isinstance(tokenizer, Tokenizer)
-    yield from _vocabulary(stage.model.vocabulary, tokenizer, "model.vocabulary")
+    yield from _vocabulary(stage.model, tokenizer_of(one(rows.tokenizer, above))[0], "model.vocabulary")
     if rows.row_tokens > stage.model.context:
         yield "model.context", f"rows of {rows.row_tokens} tokens do not fit a context of {stage.model.context}"
     leak = held_out(stage.rows, above)
@@ -195,9 +215,18 @@ def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
         yield "rows", f"training would read held-out documents: {' <- '.join(leak)}"
 
 
-def _vocabulary(expected: int, tokenizer: Tokenizer, path: str) -> Iterator[tuple[str, str]]:
-    if tokenizer.method.vocabulary != expected:
-        yield path, f"the model has {expected} ids, the tokenizer {tokenizer.method.vocabulary}; make them equal"
+def _vocabulary(model: Model, tokenizer_ids: int, path: str) -> Iterator[tuple[str, str]]:
+    """A model may have some ids more than its tokenizer, so that its matrices have a round size, and never fewer."""
+    if not 0 <= model.vocabulary - tokenizer_ids <= PADDING_IDS:
+        text = f"the model has {model.vocabulary} ids, the tokenizer {tokenizer_ids}; make them equal"
+        yield path, f"{text}, or give the model up to {PADDING_IDS} more"
+
+
+def _import(stage: Import) -> Iterator[tuple[str, str]]:
+    yield from ((f"model.{path}", text) for path, text in _model(stage.model))
+    if stage.tokenizer is not None and stage.tokenizer.vocabulary > stage.model.vocabulary:
+        yield from _vocabulary(stage.model, stage.tokenizer.vocabulary, "tokenizer.vocabulary")
+    yield from ((f"source.{path}", text) for path, text in source_problems(stage))
 
 
 def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
@@ -219,7 +248,9 @@ def _start(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
     if not isinstance(stage.start, FromCheckpoint):
         return
     source = one(stage.start.checkpoint, above)
-    assert isinstance(source, Train)
+    if not isinstance(source, Train):
+        yield "start.checkpoint", f"{stage.start.checkpoint!s} has weights alone; a run resumes from one of training"
+        return
     if source.model != stage.model:
         yield "start.checkpoint", f"{stage.start.checkpoint!s} is of a model with other fields; make them equal"
     step = settled(stage.start.checkpoint, above).parts.output

@@ -9,6 +9,8 @@ from engine.compile.resolve import Runs, in_order, named_runs, settled
 from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
 from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
+from engine.models.pretrained.spec import Import, PublishedTokenizer
+from engine.models.spec import Model
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.spec import Train, TrainPlan
@@ -31,25 +33,20 @@ def lower(experiment: Experiment) -> dict[str, Lowered]:
 def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experiment) -> Lowered:
     """One stage, with what it takes from the stages it refers to."""
     match stage:
-        case Ingest() | Clean() | Dedup() | Split() | Tokenizer():
+        case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | Import():
             return stage
         case Pack():
-            tokenizer = one(stage.tokenizer, runs)
-            assert isinstance(tokenizer, Tokenizer)
-            method = tokenizer.method
-            return PackPlan(**stage.__dict__, vocabulary=method.vocabulary, tokenizer_kind=method.kind)
+            vocabulary, tokenizer_kind = tokenizer_of(one(stage.tokenizer, runs))
+            return PackPlan(**stage.__dict__, vocabulary=vocabulary, tokenizer_kind=tokenizer_kind)
         case Train():
             return lower_train(stage, runs, experiment)
         case Perplexity():
-            trained, tokenizer = one(stage.checkpoint, runs), one(stage.tokenizer, runs)
-            assert isinstance(trained, Train)
-            assert isinstance(tokenizer, Tokenizer)
             return PerplexityPlan(
                 **stage.__dict__,
-                tokenizer_kind=tokenizer.method.kind,
+                tokenizer_kind=tokenizer_of(one(stage.tokenizer, runs))[1],
                 determinism=experiment.determinism,
                 numerics=experiment.numerics,
-                model=trained.model,
+                model=model_of(one(stage.checkpoint, runs)),
             )
         case _:
             assert_never(stage)
@@ -77,7 +74,28 @@ def one(ref: Ref, runs: Runs) -> Stage | Lowered:
     return runs[named_runs(ref.parts, runs)[0]]
 
 
+def model_of(stage: Stage | Lowered) -> Model:
+    """The model whose weights a checked reference to a checkpoint names."""
+    match stage:
+        case Train() | Import():
+            return stage.model
+        case _:
+            raise AssertionError(f"{stage.kind} has no checkpoint")
+
+
+def tokenizer_of(stage: Stage | Lowered) -> tuple[int, TokenizerKind]:
+    """Number of ids and kind of the tokenizer that a checked reference names."""
+    match stage:
+        case Tokenizer():
+            return stage.method.vocabulary, stage.method.kind
+        case Import(tokenizer=PublishedTokenizer(vocabulary=vocabulary)):
+            return vocabulary, "huggingface"
+        case _:
+            raise AssertionError(f"{stage.kind} has no tokenizer")
+
+
 def tokenizer_kinds(claims: Claims, runs: Runs) -> tuple[TokenizerKind, ...]:
     """The kinds of the tokenizers that checks read, each once."""
-    read = (one(ref, runs) for _, ref in references(claims))
-    return tuple(sorted({stage.method.kind for stage in read if isinstance(stage, Tokenizer)}))
+    read = ((ref.parts.output, one(ref, runs)) for _, ref in references(claims))
+    named = {"tokenizer", "model"}  # outputs that are tokenizers
+    return tuple(sorted({tokenizer_of(stage)[1] for output, stage in read if output in named}))

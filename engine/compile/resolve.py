@@ -17,6 +17,8 @@ OUTPUT_TYPES = {
     "heldout": "documents",
     "dropped": "dropped documents",
     "model": "a tokenizer",
+    "weights": "a checkpoint",
+    "tokenizer": "a tokenizer",
     "rows": "rows",
     "provenance": "provenance",
     "log": "a step log",

@@ -3,10 +3,7 @@
 A document is the ids [end] + text + [end]. A window is up to `window_tokens` inputs and the id that follows each; its
 last target is the first input of the next window, so every id after the first is scored exactly once. Windows of
 neighbouring documents share a forward pass only where they are equally long: nothing is padded, and no window sees
-another. Log-probabilities are fp32; their sum over a window is the correctly rounded fp64 one, and windows are added
-up in the order of the documents.
-
-B windows, T inputs of a window, V vocabulary.
+another. Windows are added up in the order of the documents.
 """
 
 import math
@@ -15,43 +12,45 @@ from dataclasses import dataclass
 from typing import assert_never, final
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from pydantic import JsonValue
-from torch import Tensor, nn
+from torch import nn
 
 from engine.artifacts.read import Input, Inputs, read_array, read_tensors
 from engine.data.documents import Document, watched_documents
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
-from engine.evaluate.spec import PerplexityPlan, Unigram
+from engine.evaluate.joined import joined_scores
+from engine.evaluate.spec import ByDocument, Joined, NoBaseline, PerplexityPlan, Unigram
 from engine.evaluate.tally import Tallies
 from engine.evaluate.unigram import unigram_nll
+from engine.evaluate.windows import window_losses
 from engine.models.build import build, load_weights
+
+Costs = npt.NDArray[np.float64]
 
 
 def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
-    """Scores of the checkpoint by domain, and under `unigram` those of the baseline on the same ids."""
+    """Scores of the checkpoint, over windows as the stage wants them."""
     tokenizer = load_tokenizer(inputs.one(stage.tokenizer).folder)
-    baseline = baseline_nll(stage, inputs, tokenizer.vocabulary)
     model = load_model(stage, inputs.one(stage.checkpoint))
-    scores, unigram = Tallies(), Tallies()
-    texts = encoded(watched_documents(inputs.one(stage.documents), "perplexity"), tokenizer)
-    for item, nll in losses(model, texts, stage.window_tokens, stage.batch_rows):
-        if item.ids is None:
-            scores.skip(item.document.domain)
-            unigram.skip(item.document.domain)
-            continue
-        tokens = len(item.ids) - 1
-        scores.add(item.document.domain, item.document.text, tokens, nll)
-        unigram.add(item.document.domain, item.document.text, tokens, math.fsum(baseline[item.ids[1:]].tolist()))
-    return {**scores.scores(), "unigram": unigram.scores()}
+    texts = watched_documents(inputs.one(stage.documents), "perplexity")
+    match stage.windows:
+        case ByDocument():
+            return by_document(stage, model, encoded(texts, tokenizer), baseline_nll(stage, inputs, tokenizer))
+        case Joined():
+            return joined_scores(stage.windows, model, texts, tokenizer, stage.window_tokens, stage.batch_rows)
+        case _:
+            assert_never(stage.windows)
 
 
-def baseline_nll(stage: PerplexityPlan, inputs: Inputs, vocabulary: int) -> np.ndarray:
+def baseline_nll(stage: PerplexityPlan, inputs: Inputs, tokenizer: Tokenizer) -> Costs | None:
     """-log p of every id in nats by the model that the checkpoint is compared with; fp64 [vocabulary]."""
     match stage.baseline:
         case Unigram(rows=ref):
             rows = inputs.one(ref).folder
-            return unigram_nll(read_array(rows, "ids"), read_array(rows, "order"), vocabulary)
+            return unigram_nll(read_array(rows, "ids"), read_array(rows, "order"), tokenizer.vocabulary)
+        case NoBaseline():
+            return None
         case _:
             assert_never(stage.baseline)
 
@@ -63,6 +62,23 @@ class Encoded:
 
     document: Document
     ids: np.ndarray | None
+
+
+def by_document(
+    stage: PerplexityPlan, model: nn.Module, texts: Iterable[Encoded], baseline: Costs | None
+) -> dict[str, JsonValue]:
+    """Scores by domain, and under `unigram` those of the baseline on the same ids, where there is one."""
+    scores, unigram = Tallies(), Tallies()
+    for item, nll in losses(model, texts, stage.window_tokens, stage.batch_rows):
+        if item.ids is None:
+            scores.skip(item.document.domain)
+            unigram.skip(item.document.domain)
+            continue
+        tokens = len(item.ids) - 1
+        scores.add(item.document.domain, item.document.text, tokens, nll)
+        if baseline is not None:
+            unigram.add(item.document.domain, item.document.text, tokens, math.fsum(baseline[item.ids[1:]].tolist()))
+    return scores.scores() if baseline is None else {**scores.scores(), "unigram": unigram.scores()}
 
 
 def encoded(texts: Iterable[Document], tokenizer: Tokenizer) -> Iterator[Encoded]:
@@ -111,28 +127,3 @@ def _scored(
     costs = iter(window_losses(model, every, batch_rows))
     for item, pieces in waiting:
         yield item, sum((next(costs) for _ in pieces), 0.0)
-
-
-def window_losses(model: nn.Module, every: list[np.ndarray], batch_rows: int) -> list[float]:
-    """The loss of each window in nats; equally long ones go through the model together, `batch_rows` at a time."""
-    costs = [0.0] * len(every)
-    lengths: dict[int, list[int]] = {}
-    for place, window in enumerate(every):
-        lengths.setdefault(len(window), []).append(place)
-    for places in lengths.values():
-        for begin in range(0, len(places), batch_rows):
-            chosen = places[begin : begin + batch_rows]
-            found = batch_losses(model, np.stack([every[place] for place in chosen]))
-            for place, cost in zip(chosen, found, strict=True):
-                costs[place] = cost
-    return costs
-
-
-@torch.inference_mode()
-def batch_losses(model: nn.Module, ids: np.ndarray) -> list[float]:
-    """Sums of -log p over each row; ids [B, T + 1]."""
-    ids_BT1 = torch.from_numpy(ids.astype(np.int64))
-    logits_BTV: Tensor = model(ids_BT1[:, :-1])
-    logp_BTV = torch.log_softmax(logits_BTV.float(), dim=-1)
-    logp_BT = logp_BTV.gather(-1, ids_BT1[:, 1:, None]).squeeze(-1)
-    return [-math.fsum(row) for row in logp_BT.tolist()]

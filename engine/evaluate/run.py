@@ -11,7 +11,7 @@ from engine.evaluate.verdict import VERDICTS, VERDICTS_FILE, metrics, verdicts_j
 
 
 def run_perplexity(stage: PerplexityPlan, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
-    """Perplexity by domain of a checkpoint and of its unigram baseline; writes `scores`."""
+    """Perplexity of a checkpoint, and of a baseline where the stage has one; writes `scores`."""
     from engine.evaluate.perplexity import score  # torch: claims are checked without it
 
     scores = score(stage, inputs)

@@ -3,14 +3,15 @@
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from engine.data.spec import TokenizerKind
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name, Ref
-from engine.spec.units import Count, Positive
+from engine.spec.units import Count, Index, Positive
 
 
 class Unigram(Spec):
@@ -20,7 +21,39 @@ class Unigram(Spec):
     rows: Ref
 
 
-Baseline = Unigram
+class NoBaseline(Spec):
+    """The checkpoint is compared with nothing."""
+
+    kind: Literal["none"] = "none"
+
+
+Baseline = Annotated[Unigram | NoBaseline, Field(discriminator="kind")]
+
+
+class ByDocument(Spec):
+    """Each document by itself, the end token before and after it; every id after the first is scored once."""
+
+    kind: Literal["documents"] = "documents"
+
+
+class Joined(Spec):
+    """All documents as one text, cut into whole windows; all ids of a window but its first are scored.
+
+    The protocol of GPTQ, SparseGPT, Wanda and GBLM-Pruner for WikiText-2. What fills no window at the end is left out.
+    """
+
+    kind: Literal["joined"]
+    between: str
+    """Text between two documents, for instance two newlines."""
+    lead: tuple[Index, ...] = ()
+    """Ids before the text, for instance LLaMA's `<s>`, 1."""
+    first_tokens: Count | None = None
+    """At most so many ids are scored or seen; none: all of them."""
+
+
+Windows = Annotated[ByDocument | Joined, Field(discriminator="kind")]
+
+BY_DOCUMENT: JsonDict = {"kind": "documents"}
 
 
 class Perplexity(Spec):
@@ -32,9 +65,10 @@ class Perplexity(Spec):
     documents: Ref
     tokenizer: Ref
     window_tokens: Count
-    """Tokens of context in one forward pass; windows do not overlap, and every token is scored once."""
+    """Tokens of context in one forward pass; windows do not overlap, and no token is scored twice."""
+    windows: Windows = Field(default=ByDocument(), json_schema_extra={NEUTRAL: BY_DOCUMENT})
     batch_rows: Count
-    baseline: Baseline
+    baseline: Baseline = NoBaseline()
     kernels: Kernels = Kernels()
 
     def outputs(self) -> tuple[str, ...]:

@@ -38,13 +38,14 @@ class Tally:
             "words": self.words,
             "bytes": self.bytes,
             "nll": self.nll,
-            "token_perplexity": _perplexity(self.nll, self.tokens),
-            "word_perplexity": _perplexity(self.nll, self.words),
+            "token_perplexity": perplexity(self.nll, self.tokens),
+            "word_perplexity": perplexity(self.nll, self.words),
             "bits_per_byte": self.nll / math.log(2) / self.bytes if self.bytes else None,
         }
 
 
-def _perplexity(nll: float, units: int) -> float | None:
+def perplexity(nll: float, units: int) -> float | None:
+    """exp(nll / units); None where there are no units, or the value leaves fp64."""
     if not units:
         return None
     try:

@@ -37,7 +37,7 @@ def kinds(plan: Plan) -> dict[str, Kind]:
     """`compute` for runs that compute in floating point or read from one that does; their bits may move."""
     found: dict[str, Kind] = {}
     for name, run in plan.runs.items():
-        own: Literal["data", "compute"] = run.stage.toolchain
+        own = run.stage.toolchain  # `weights` are exact too, and so compared like data
         found[name] = "compute" if own == "compute" or "compute" in {found[need] for need in run.needs} else "data"
     return found
 

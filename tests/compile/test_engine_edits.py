@@ -286,8 +286,8 @@ def add_baseline(copy: Copy) -> None:
     even = 'class Even(Spec):\n    kind: Literal["even"]\n\n\n'
     copy.edit(
         "evaluate/spec.py",
-        "Baseline = Unigram",
-        f'{even}Baseline = Annotated[Unigram | Even, Field(discriminator="kind")]',
+        "Baseline = Annotated[Unigram |",
+        f"{even}Baseline = Annotated[Unigram | Even |",
     )
     copy.imports("evaluate/perplexity.py", "from engine.evaluate.spec import Even")
     copy.arm("evaluate/perplexity.py", "Unigram(rows=ref)", "Even()", "return even_nll(vocabulary)")

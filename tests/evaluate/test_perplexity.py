@@ -11,7 +11,8 @@ from torch import nn
 
 from engine.data.documents import Document
 from engine.data.tokenizer import Irreversible, Tokenizer
-from engine.evaluate.perplexity import Encoded, encoded, losses, window_losses, windows
+from engine.evaluate.perplexity import Encoded, encoded, losses, windows
+from engine.evaluate.windows import window_losses
 from engine.kernels.spec import Kernels
 from engine.models.build import build, load_weights
 from engine.models.init import initial_weights

@@ -3,11 +3,12 @@
 from typing import assert_never
 
 from engine.compile.estimate.device import CORE, Device
-from engine.compile.estimate.memory import Memory, checkpoint_bytes, scoring_memory, train_memory
+from engine.compile.estimate.memory import FP32_BYTES, Memory, checkpoint_bytes, scoring_memory, train_memory
 from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
 from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
 from engine.evaluate.spec import Claims, PerplexityPlan
 from engine.experiment import Lowered
+from engine.models.pretrained.spec import Import
 from engine.spec.base import Spec
 from engine.spec.units import Index, NonNegative, Positive
 from engine.train.spec import TrainPlan
@@ -46,6 +47,8 @@ def estimate(stage: Lowered, device: Device = CORE) -> StageEstimate:
             return _train(stage, device)
         case PerplexityPlan():
             return _perplexity(stage, device)
+        case Import():
+            return _import(stage, device)
         case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | PackPlan() | Claims():
             return StageEstimate(device=device.name, flops_per_second=device.flops_per_second("fp32"))
         case _:
@@ -70,6 +73,16 @@ def _train(stage: TrainPlan, device: Device) -> StageEstimate:
         memory=train_memory(stage),
         artifact_bytes=len(stage.kept_steps()) * checkpoint_bytes(stage.model) + steps * LOG_LINE_BYTES,
         seconds=flops / (rate * stage.layout.world),
+    )
+
+
+def _import(stage: Import, device: Device) -> StageEstimate:
+    return StageEstimate(
+        device=device.name,
+        flops_per_second=device.flops_per_second("fp32"),
+        parameters=parameters(stage.model),
+        scales=counts(stage.model).scales,
+        artifact_bytes=FP32_BYTES * parameters(stage.model),
     )
 
 
