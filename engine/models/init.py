@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from engine.models.alibi_gpt_shapes import EMBEDDING, WRITERS, alibi_gpt_shapes
 from engine.models.llama_shapes import RESIDUAL, llama_shapes
+from engine.models.mamba2_init import draw_mamba2
+from engine.models.mamba2_shapes import mamba2_shapes
 from engine.models.scales import with_initial_scales
 from engine.models.spec import AlibiGpt, Dense, Llama, Mamba2, Model, NormalInit
 from engine.spec.philox import generator
@@ -25,7 +27,7 @@ def parameter_shapes(model: Model) -> Shapes:
         case AlibiGpt():
             return alibi_gpt_shapes(model)
         case Mamba2():
-            raise NotImplementedError
+            return mamba2_shapes(model)
         case _:
             assert_never(model)
 
@@ -43,7 +45,7 @@ def _drawn(model: Model, seed: int) -> Weights:
         case AlibiGpt():
             return draw_mup(model, seed)
         case Mamba2():
-            raise NotImplementedError
+            return draw_mamba2(model, seed)
         case _:
             assert_never(model)
 
@@ -65,7 +67,8 @@ def draw_mup(model: AlibiGpt, seed: int) -> Weights:
 def draw(shapes: Shapes, init: NormalInit, residual: tuple[str, ...], layers: int, seed: int) -> Weights:
     """Vectors are ones, but biases zeros; every matrix is drawn from its own stream ("model", "init", name).
 
-    Scaled in fp64, rounded to fp32. `residual` are the ends of the names of the matrices that write into the residual stream.
+    Draws are scaled in fp64 and rounded to fp32. `residual` are the ends of the names of the matrices that write into
+    the residual stream.
     """
     deep = init.std / math.sqrt(2 * layers) if init.residual == "scaled" else init.std
     return {

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from engine.artifacts import disk, environment
 from engine.artifacts.draft import Draft
 from engine.models.build import build, load_weights
+from engine.models.rates import rate_scales
 from engine.spec.canonical import plain, pretty
 from engine.spec.errors import ArtifactError
 from engine.train import checkpoint, partition
@@ -70,7 +71,8 @@ def optimizer_of(model: nn.Module, stage: TrainPlan) -> StepOptimizer:
     """The update that the spec names, before its first step."""
     match stage.optimizer:
         case AdamW():
-            return AdamWOptimizer(model, stage.optimizer, checkpoint.moment_names(stage.optimizer), stage.kernels.adamw)
+            rates, moments = rate_scales(stage.model), checkpoint.moment_names(stage.optimizer)
+            return AdamWOptimizer(model, stage.optimizer, rates, moments, stage.kernels.adamw)
         case _:
             assert_never(stage.optimizer)
 

@@ -1,11 +1,12 @@
 """The engine's updates as torch optimizers that DeepSpeed drives, on whole tensors or on ZeRO's flat partitions.
 
-Tensors with two axes or more are decayed, the embedding included; norms and other vectors are not. The two kinds are
-two parameter groups, since a flat partition no longer knows what it was made of.
+Tensors with two axes or more are decayed, the embedding included; norms and other vectors are not. Parameters that
+differ in this, or in their share of the learning rate (models/rates.py), lie in different groups, since a flat
+partition no longer knows what it was made of.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 class StepOptimizer(torch.optim.Optimizer, ABC):
     """Rate, step number and clipping factor come from the loop through `prepare`; the state is the named moments."""
 
-    def __init__(self, model: nn.Module, weight_decay: float, moments: tuple[str, ...]) -> None:
-        matrices = [p for p in model.parameters() if p.ndim >= 2]
-        vectors = [p for p in model.parameters() if p.ndim < 2]
-        super().__init__([{"params": matrices, "decay": weight_decay}, {"params": vectors, "decay": 0.0}], {})
+    def __init__(
+        self, model: nn.Module, weight_decay: float, rate_scales: Mapping[str, float], moments: tuple[str, ...]
+    ) -> None:
+        super().__init__(groups(model, weight_decay, rate_scales), {})
         self.moment_names = moments
         self.prepare(0, 0.0, 1.0)
 
@@ -30,13 +31,14 @@ class StepOptimizer(torch.optim.Optimizer, ABC):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
         assert closure is None
+        _, lr, _ = self.next
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self.update(p, p.grad, self.moments(p), group["decay"])
+                    self.update(p, p.grad, self.moments(p), lr * group["rate"], group["decay"])
 
     @abstractmethod
-    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], decay: float) -> None:
+    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decay: float) -> None:
         """Moves a parameter or partition, and its moments, by one step in place."""
 
     def moments(self, p: Tensor) -> tuple[Tensor, ...]:
@@ -46,3 +48,14 @@ class StepOptimizer(torch.optim.Optimizer, ABC):
             zeros = {name: torch.zeros_like(p, memory_format=torch.contiguous_format) for name in self.moment_names}
             state.update(zeros)
         return tuple(state[name] for name in self.moment_names)
+
+
+def groups(model: nn.Module, weight_decay: float, rate_scales: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups of one decay and one share of the rate each: matrices first, then vectors."""
+    found: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, p in model.named_parameters():
+        found.setdefault((p.ndim < 2, rate_scales[name]), []).append(p)
+    return [
+        {"params": found[key], "decay": 0.0 if key[0] else weight_decay, "rate": key[1]}
+        for key in sorted(found, key=lambda key: key[0])  # stable: then in the order of the model
+    ]

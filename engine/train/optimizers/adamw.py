@@ -1,5 +1,6 @@
 """AdamW (Loshchilov and Hutter 2019), by the kernel that the spec names."""
 
+from collections.abc import Mapping
 from typing import final
 
 from torch import Tensor, nn
@@ -15,12 +16,19 @@ from engine.train.spec import AdamW
 class AdamWOptimizer(StepOptimizer):
     """Its moments are means of the gradient and of its square."""
 
-    def __init__(self, model: nn.Module, spec: AdamW, moments: tuple[str, ...], backend: AdamWBackend) -> None:
-        super().__init__(model, spec.weight_decay, moments)
+    def __init__(
+        self,
+        model: nn.Module,
+        spec: AdamW,
+        rate_scales: Mapping[str, float],
+        moments: tuple[str, ...],
+        backend: AdamWBackend,
+    ) -> None:
+        super().__init__(model, spec.weight_decay, rate_scales, moments)
         self.spec, self.backend = spec, backend
 
-    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], decay: float) -> None:
-        step, lr, gradient_scale = self.next
+    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decay: float) -> None:
+        step, _, gradient_scale = self.next
         beta1, beta2 = self.spec.betas
         by = Update(step, lr, beta1, beta2, self.spec.eps, decay, gradient_scale)
         exp_avg, exp_avg_sq = moments
