@@ -2,8 +2,8 @@
 //
 // exp(x) = 2^n * p(r), n = round(x / ln 2), r = x - n ln 2 in two steps, p the Taylor polynomial of degree 7 (its
 // remainder below |r| = 0.347 is 5e-9 of exp, under half a rounding of fp32). + - * / and moves of bits only, each rounded by
-// itself: the same bits for any number of threads and any vector width. exp saturates below -87 and above 88, where
-// silu is 0 or x to within 1e-36. bfloat16 is widened, computed in fp32 and rounded once.
+// itself: the same bits for any number of threads and any vector width. exp saturates below -60 and above 60, where
+// silu is 0 or x to within 1e-24. bfloat16 is widened, computed in fp32 and rounded once.
 
 #include <cstdint>
 #include <cstring>
@@ -26,8 +26,8 @@ inline void store(uint16_t *to, float x) {
 }
 
 inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
+    x = x < -60.0f ? -60.0f : x;  // no nearer to 87: lanes that are not taken would meet slow denormals
+    x = x > 60.0f ? 60.0f : x;
     const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
     const float moved = x * 1.44269504f + shift, n = moved - shift;
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 = 355/512 - 2.1219e-4, the first exact
@@ -55,31 +55,38 @@ template <class Body>
 void over(int64_t count, int threads, Body body) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t b = 0; b < (count + BLOCK - 1) / BLOCK; ++b)
-        body(b * BLOCK, count < (b + 1) * BLOCK ? count : (b + 1) * BLOCK);
+        body(b * BLOCK, count - b * BLOCK < BLOCK ? count - b * BLOCK : BLOCK);
+}
+
+template <class T>
+__attribute__((noinline)) void products(const T *__restrict g, const T *__restrict u, T *__restrict y, int64_t count) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+        const float a = widen(g[i]);
+        store(y + i, a * sigmoid(a) * widen(u[i]));
+    }
+}
+
+template <class T>
+__attribute__((noinline)) void gradients(const T *__restrict d, const T *__restrict g, const T *__restrict u,
+                                         T *__restrict dg, T *__restrict du, int64_t count) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+        const float a = widen(g[i]), s = sigmoid(a), dy = widen(d[i]);
+        store(dg + i, dy * widen(u[i]) * (s * (1.0f + a * (1.0f - s))));
+        store(du + i, dy * (a * s));
+    }
 }
 
 template <class T>
 void forward(const T *gate, const T *up, T *y, int64_t count, int threads) {
-    over(count, threads, [=](int64_t begin, int64_t end) {
-        const T *__restrict g = gate, *__restrict u = up;
-        T *__restrict out = y;
-        for (int64_t i = begin; i < end; ++i) {
-            const float a = widen(g[i]);
-            store(out + i, a * sigmoid(a) * widen(u[i]));
-        }
-    });
+    over(count, threads, [=](int64_t at, int64_t size) { products(gate + at, up + at, y + at, size); });
 }
 
 template <class T>
 void backward(const T *grad, const T *gate, const T *up, T *grad_gate, T *grad_up, int64_t count, int threads) {
-    over(count, threads, [=](int64_t begin, int64_t end) {
-        const T *__restrict d = grad, *__restrict g = gate, *__restrict u = up;
-        T *__restrict dg = grad_gate, *__restrict du = grad_up;
-        for (int64_t i = begin; i < end; ++i) {
-            const float a = widen(g[i]), s = sigmoid(a), dy = widen(d[i]);
-            store(dg + i, dy * widen(u[i]) * (s * (1.0f + a * (1.0f - s))));
-            store(du + i, dy * (a * s));
-        }
+    over(count, threads, [=](int64_t at, int64_t size) {
+        gradients(grad + at, gate + at, up + at, grad_gate + at, grad_up + at, size);
     });
 }
 
