@@ -8,7 +8,8 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.linear_distillation import reference
+from engine.kernels.linear_distillation import chunked, liger, reference
+from engine.kernels.linear_distillation.check import check
 from engine.kernels.spec import ChunkedLoss, LigerLoss, LossBackend, ReferenceLoss
 
 
@@ -22,13 +23,20 @@ def linear_distillation(
     *,
     backend: LossBackend,
 ) -> Tensor:
-    """A scalar in nats, fp32. The teacher gets no gradient; its features may have another width E."""
+    """A scalar in nats, fp32. The teacher gets no gradient; its features may have another width E.
+
+    ArtifactError for an empty batch and shapes that do not fit. A NaN in an activation makes the loss NaN.
+    """
+    check(x_ND, head_VD, teacher_NE, teacher_head_VE)
     match backend:
         case ReferenceLoss():
             return reference.linear_distillation(x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale)
         case ChunkedLoss():
-            raise NotImplementedError
+            loss: Tensor = chunked.linear_distillation(
+                x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale, backend.tokens
+            )
+            return loss
         case LigerLoss():
-            raise NotImplementedError
+            return liger.linear_distillation(x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale)
         case _:
             assert_never(backend)
