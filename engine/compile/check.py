@@ -187,10 +187,25 @@ def _model(model: Model) -> Iterator[tuple[str, str]]:
                 yield "heads", f"a head of {model.width // model.heads} is odd; rotary positions turn pairs"
             if model.heads % model.kv_heads:
                 yield "kv_heads", f"{model.heads} heads are no multiple of {model.kv_heads} kv_heads"
-        case AlibiGpt() | Mamba2():
+        case AlibiGpt():
             return
+        case Mamba2():
+            yield from _mamba2(model)
         case _:
             assert_never(model)
+
+
+def _mamba2(model: Mamba2) -> Iterator[tuple[str, str]]:
+    inner = model.width * model.expand
+    if inner % model.head_width:
+        sizes = f"{model.width} x {model.expand} = {inner}"
+        yield "head_width", f"the inner width {sizes} is no multiple of {model.head_width}"
+    elif inner // model.head_width % model.groups:
+        yield "groups", f"{inner // model.head_width} heads are no multiple of {model.groups} groups"
+    intervals = {"dt_limit": model.dt_limit, "init.a": model.init.a, "init.dt": model.init.dt}
+    for path, interval in intervals.items():
+        if interval is not None and interval[0] > interval[1]:
+            yield path, f"the interval {interval[0]} to {interval[1]} is empty; write the lower end first"
 
 
 def _schedule(schedule: Schedule, steps: int) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ AttentionBackend = Literal["reference", "sdpa"]
 NormBackend = Literal["reference", "native", "triton"]
 RotaryBackend = Literal["reference", "native"]
 GateBackend = Literal["reference", "native"]
+ConvBackend = Literal["reference", "native"]
 AdamWBackend = Literal["reference", "native"]
 
 ScaleAxis = Literal["input", "output", "tensor"]
@@ -89,6 +90,13 @@ class ChunkedScan(Spec):
     chunk: Count = 64
 
 
+class NativeScan(Spec):
+    """The chunked scan in C++, forward and backward, for the instruction set of the spec's numerics."""
+
+    kind: Literal["native"]
+    chunk: Count = 64
+
+
 class MambaSsmScan(Spec):
     """mamba-ssm's fused kernels, on a GPU."""
 
@@ -96,7 +104,7 @@ class MambaSsmScan(Spec):
     chunk: Count = 256
 
 
-ScanBackend = Annotated[RecurrentScan | ChunkedScan | MambaSsmScan, Field(discriminator="kind")]
+ScanBackend = Annotated[RecurrentScan | ChunkedScan | NativeScan | MambaSsmScan, Field(discriminator="kind")]
 
 
 class Kernels(Spec):
@@ -114,6 +122,8 @@ class Kernels(Spec):
     binary_linear: BinaryLinearBackend = Field(
         default=ReferenceBinary(), json_schema_extra={NEUTRAL: {"kind": "reference"}}
     )
+    causal_conv: ConvBackend = Field(default="reference", json_schema_extra={NEUTRAL: "reference"})
+    """Mamba-2's convolution over the last positions of each channel, with its SiLU."""
     ssd_scan: ScanBackend = Field(default=ChunkedScan(), json_schema_extra={NEUTRAL: {"kind": "chunked", "chunk": 64}})
     adamw: AdamWBackend = "reference"
     products: Literal["fp32", "bf16"] = Field(default="fp32", json_schema_extra={NEUTRAL: "fp32"})

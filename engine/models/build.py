@@ -12,6 +12,7 @@ from engine.kernels.spec import Kernels
 from engine.models.alibi_gpt import AlibiGptDecoder
 from engine.models.decoder import Decoder
 from engine.models.llama import LlamaDecoder
+from engine.models.mamba2 import Mamba2Decoder
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
 from engine.spec.errors import ArtifactError
 
@@ -24,7 +25,7 @@ def build(spec: Model, kernels: Kernels) -> Decoder[Any]:
         case AlibiGpt():
             return AlibiGptDecoder(spec, kernels)
         case Mamba2():
-            raise NotImplementedError
+            return Mamba2Decoder(spec, kernels)
         case _:
             assert_never(spec)
 

@@ -9,8 +9,8 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.spec import ChunkedScan, MambaSsmScan, RecurrentScan, ScanBackend
-from engine.kernels.ssd_scan import reference
+from engine.kernels.spec import ChunkedScan, MambaSsmScan, NativeScan, RecurrentScan, ScanBackend
+from engine.kernels.ssd_scan import chunked, mamba_ssm, native, reference
 
 
 def ssd_scan(
@@ -28,8 +28,10 @@ def ssd_scan(
         case RecurrentScan():
             return reference.ssd_scan(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H)
         case ChunkedScan():
-            raise NotImplementedError
+            return chunked.ssd_scan(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H, backend.chunk)
+        case NativeScan():
+            return native.ssd_scan(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H, backend.chunk)
         case MambaSsmScan():
-            raise NotImplementedError
+            return mamba_ssm.ssd_scan(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H, backend.chunk)
         case _:
             assert_never(backend)

@@ -5,9 +5,12 @@
 import torch
 from torch import Tensor
 
+from engine.kernels.record import ran
+
 
 def ssd_scan(x_BTHP: Tensor, dt_BTH: Tensor, a_H: Tensor, b_BTGN: Tensor, c_BTGN: Tensor, d_H: Tensor) -> Tensor:
     """Returns y_BTHP."""
+    ran("ssd_scan", "reference")
     batch, tokens, heads, width = x_BTHP.shape
     state_BHPN = x_BTHP.new_zeros(batch, heads, width, b_BTGN.shape[-1])
     found = []

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from engine.data.tokenizers.export import export_tokenizer
-from engine.models.huggingface import llama
+from engine.models.huggingface import llama, mamba2
 from engine.models.huggingface.folder import read_config, tensors, write_modelling
 from engine.models.init import Weights, parameter_shapes
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
@@ -53,7 +53,7 @@ def hf_name(name: str, model: Model) -> str:
         case AlibiGpt():
             raise NotImplementedError
         case Mamba2():
-            raise NotImplementedError
+            return mamba2.hf_name(name)
         case _:
             assert_never(model)
 
@@ -66,7 +66,7 @@ def config_of(model: Model, end_id: int | None) -> dict[str, Any]:
         case AlibiGpt():
             raise NotImplementedError
         case Mamba2():
-            raise NotImplementedError
+            return mamba2.config_of(model, end_id)
         case _:
             assert_never(model)
 
@@ -76,5 +76,7 @@ def spec_of(config: Mapping[str, Any], folder: Path) -> Model:
     match config.get("model_type"):
         case "llama":
             return llama.spec_of(config, folder)
+        case "mamba2":
+            return mamba2.spec_of(config, folder)
         case other:
             raise ArtifactError(f"{folder / 'config.json'}: the engine has no module for model_type {other!r}")
