@@ -1,7 +1,7 @@
 """Closed forms of the ALiBi family: biases everywhere, one matrix for both embeddings."""
 
 from engine.compile.estimate.counts import Counts, Products, scale_entries
-from engine.compile.estimate.llama import attention_values, gated, pairs
+from engine.compile.estimate.llama import FUSED_NORM, block_values, gated, pairs
 from engine.kernels.spec import Kernels
 from engine.models.spec import AlibiGpt
 
@@ -35,7 +35,7 @@ def products(model: AlibiGpt, tokens: int, kernels: Kernels) -> Products:
 
 def kept_values(model: AlibiGpt, tokens: int, kernels: Kernels) -> int:
     """Numbers that one position leaves behind for the backward pass, in all blocks."""
-    return model.layers * (attention_values(model.width, model.heads, model.width, tokens, kernels) + 4 * model.mlp)
+    return model.layers * block_values(model.width, model.heads, model.mlp, FUSED_NORM, tokens, kernels)
 
 
 def state_values(model: AlibiGpt, positions: int) -> int:

@@ -34,7 +34,8 @@ class Products:
     """Multiply-adds of one forward pass over one row; each is two FLOPs. Elementwise work is left out, save the scan's.
 
     torch.utils.flop_counter counts the same but for `scan` where the reference scan runs, which multiplies elementwise,
-    and for `attention` where a fused kernel runs, which it does not know on a CPU.
+    for `attention` where a fused kernel runs, which it does not know on a CPU, and for the backward pass of
+    `convolution`, which it counts as if every channel saw all others.
     """
 
     matrices: int

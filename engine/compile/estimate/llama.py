@@ -4,6 +4,9 @@ from engine.compile.estimate.counts import Counts, Products, scale_entries
 from engine.kernels.spec import Kernels
 from engine.models.spec import Llama
 
+RMS_NORM = 3  # widths that the reference keeps of a norm: its input, the normalized input, the result
+FUSED_NORM = 2  # input and result; LayerNorm of torch is one of these
+
 
 def matrices(model: Llama) -> tuple[tuple[int, int], ...]:
     """(inputs, outputs) of every matrix of one block: query, key, value, output, gate, up, down."""
@@ -50,18 +53,18 @@ def pairs(tokens: int, kernels: Kernels) -> int:
 
 def kept_values(model: Llama, tokens: int, kernels: Kernels) -> int:
     """Numbers that one position leaves behind for the backward pass, in all blocks."""
-    return model.layers * (attention_values(model.width, model.heads, kv_width(model), tokens, kernels) + 4 * model.mlp)
+    norm = RMS_NORM if kernels.norm == "reference" else FUSED_NORM
+    return model.layers * block_values(model.width, model.heads, model.mlp, norm, tokens, kernels)
 
 
-def attention_values(width: int, heads: int, kv: int, tokens: int, kernels: Kernels) -> int:
-    """What a block keeps besides its feed-forward products (4 inner widths: gate, its activation, up, both's product).
+def block_values(width: int, heads: int, mlp: int, norm: int, tokens: int, kernels: Kernels) -> int:
+    """Of one block: its two norms, attention, and gate, activation, up and their product.
 
-    Of the width: input and normalized input of both norms (4), their results (2), queries and the result of attention
-    (2); keys, and values. A fused kernel keeps one number a head; the reference keeps scores and probabilities of all
-    positions.
+    Attention keeps queries, keys and values as every head sees them, and their mix; a fused kernel the mix a second
+    time, turned, and one number a head, where the reference keeps the probabilities of all positions.
     """
-    scores = 2 * heads * tokens if kernels.attention == "reference" else heads
-    return 8 * width + 2 * kv + scores
+    scores = heads * tokens if kernels.attention == "reference" else width + heads
+    return 2 * norm * width + 4 * width + scores + 4 * mlp
 
 
 def state_values(model: Llama, positions: int) -> int:

@@ -3,7 +3,7 @@
 # E inner width, C channels of the convolution, H heads, P head width, G groups, N state, Q positions of a chunk
 
 from engine.compile.estimate.counts import Counts, Products, scale_entries
-from engine.kernels.spec import Kernels, RecurrentScan
+from engine.kernels.spec import ChunkedScan, Kernels, RecurrentScan
 from engine.models.spec import Mamba2
 
 RECURRENCE = 3  # products for each entry of a state: decay times state, dt x times B, state times C
@@ -73,19 +73,26 @@ def _chunk_products(model: Mamba2, positions: int) -> int:
 def kept_values(model: Mamba2, tokens: int, kernels: Kernels) -> int:
     """Numbers that one position leaves behind for the backward pass, in all blocks.
 
-    The norm's input, normalized input and result (3 widths); z, x, B, C, dt as projected; the convolution's result and
-    its activation; dt after softplus; y, the gate, gated y and its norm (4 inner widths). The recurrence keeps its
-    state at every position, twice; a chunked scan keeps decays, scores and their product, and a state for each chunk.
+    The norm's input, normalized input and result (3 widths); z, x, B, C, dt as projected; the convolution's input and
+    result; dt before and after softplus; y, the gate's activation, gated y and its norm (4 inner widths).
     """
-    inner, projected = inner_width(model), matrices(model)[0][1]
-    kept = 3 * model.width + projected + 2 * channels(model) + 2 * heads(model) + 4 * inner
+    inner, found = inner_width(model), 3 * model.width + matrices(model)[0][1] + 2 * channels(model)
+    block = found + 2 * heads(model) + 4 * inner + _scan_values(model, tokens, kernels)
+    return model.layers * block
+
+
+def _scan_values(model: Mamba2, tokens: int, kernels: Kernels) -> int:
+    """What the scan keeps of a position: the recurrence its state, the others a state for each chunk."""
+    inner, shared = inner_width(model), model.groups * model.state
     match kernels.ssd_scan:
         case RecurrentScan():
-            scan = 2 * inner * model.state
-        case chunked:
-            chunk = min(chunked.chunk, tokens)
-            scan = chunk * (2 * heads(model) + model.groups) + 2 * inner + inner * model.state // chunk
-    return model.layers * (kept + scan)
+            return inner * model.state + 2 * heads(model) * model.state + inner
+        case ChunkedScan(chunk=chunk):
+            positions = min(chunk, tokens)  # decays and their product with the scores, copies of x, B and C
+            square = positions * (2 * heads(model) + model.groups)
+            return square + 4 * shared + 5 * inner + inner * model.state // positions
+        case fused:
+            return 2 * shared + 2 * inner + inner * model.state // min(fused.chunk, tokens)
 
 
 def state_values(model: Mamba2, positions: int) -> int:
