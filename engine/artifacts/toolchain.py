@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 from typing import Literal, assert_never
 
+from engine.artifacts.compiler import compiler
 from engine.artifacts.environment import effective, settings
 from engine.spec.base import Spec
 from engine.spec.canonical import digest
@@ -26,10 +27,13 @@ class Toolchain(Spec):
     digest: Sha256
 
 
-def toolchain(kind: Literal["data", "weights", "compute"], numerics: Numerics | None) -> Toolchain:
+def toolchain(
+    kind: Literal["data", "weights", "compute"], numerics: Numerics | None, compiles: bool = False
+) -> Toolchain:
     """The toolchain of this process on this machine. `compute` needs the stage's numerics, and imports torch.
 
-    What is named there is what took effect, not what was asked for.
+    What is named there is what took effect, not what was asked for. `compiles` says that the stage declares native
+    kernels or a compiled graph: the compiler is a fact then, and so is the CPU that it compiles for.
     """
     match kind:
         case "data":
@@ -38,7 +42,7 @@ def toolchain(kind: Literal["data", "weights", "compute"], numerics: Numerics | 
             facts = _weights()
         case "compute":
             assert numerics is not None, "a stage that computes has numerics"
-            facts = _compute(numerics)
+            facts = {**_compute(numerics), **(_compiling() if compiles else {})}
         case _:
             assert_never(kind)
     return Toolchain(facts=facts, digest=digest(facts))
@@ -87,6 +91,16 @@ def _compute(numerics: Numerics) -> dict[str, str]:
         **found,
         "environment": digest(settings(numerics)),
     }
+
+
+def _compiling() -> dict[str, str]:
+    """A compiled graph is built with -march=native, so the whole list of what the CPU offers counts."""
+    try:
+        text = CPU_FACTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    flags = sorted(_found(r"flags\s*:\s*(.*)", text, "").split())
+    return {"compiler": compiler(), "cpu_flags": digest(flags)}
 
 
 def _python() -> str:

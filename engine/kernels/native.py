@@ -7,14 +7,13 @@ splits its work so that no result depends on it.
 
 import ctypes
 import hashlib
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch.utils import cpp_extension
 
+from engine.artifacts.compiler import compiler
 from engine.spec.errors import ArtifactError
 
 FLAGS = ("-O3", "-std=c++17", "-fopenmp", "-ffp-contract=off", "-fno-math-errno")
@@ -32,7 +31,6 @@ SETS = {
         "-mprefer-vector-width=512",
     ),
 }
-COMPILER = "g++"
 
 
 def instruction_set() -> str:
@@ -58,16 +56,3 @@ def library(source: Path, instructions: str, *options: str) -> ctypes.CDLL:
         except RuntimeError as error:
             raise ArtifactError(f"{source.name} does not compile with {compiler()}: {error}") from error
     return ctypes.CDLL(str(built))
-
-
-@cache
-def compiler() -> str:
-    """The compiler's name and version; ArtifactError says what to install when it is missing."""
-    path = shutil.which(COMPILER)
-    if path is None:
-        raise ArtifactError(
-            f"no {COMPILER} is on the PATH, and the spec declares a native kernel; install it (apt install g++), "
-            "or declare the backend `reference`"
-        )
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[0]
