@@ -17,11 +17,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.artifacts.draft import Draft
 from engine.artifacts.environment import closed_environment
+from engine.artifacts.observation import OBSERVED
 from engine.compile.deepspeed import deepspeed_config
 from engine.models.huggingface import config_of
 from engine.models.spec import Llama
 from engine.spec.numerics import Numerics
-from engine.train.job import OBSERVED
 from engine.train.run import run_train
 from engine.train.spec import Batch, Checkpoints, TrainPlan
 from tests.train import toy

@@ -12,7 +12,7 @@ from engine.artifacts import disk
 from engine.artifacts.draft import Draft
 from engine.artifacts.environment import not_in_effect
 from engine.artifacts.manifest import InputRecord, Manifest, Output, content_digest
-from engine.artifacts.observation import Stopwatch, observe
+from engine.artifacts.observation import OBSERVED, Stopwatch, observe
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.artifacts.store import OBSERVATION, Store
@@ -178,7 +178,16 @@ def _record(item: Input) -> InputRecord:
 
 def toolchain_of(stage: Lowered) -> Toolchain:
     """The toolchain that a stage of this kind depends on."""
-    return toolchain(stage.toolchain, numerics_of(stage))
+    return toolchain(stage.toolchain, numerics_of(stage), compiles(stage))
+
+
+def compiles(stage: Lowered) -> bool:
+    """Whether the stage declares native kernels or a compiled graph."""
+    match stage:
+        case TrainPlan() | PerplexityPlan():
+            return stage.kernels.compiles()
+        case _:
+            return False
 
 
 def numerics_of(stage: Lowered) -> Numerics | None:
@@ -192,7 +201,7 @@ def numerics_of(stage: Lowered) -> Numerics | None:
 
 def read_observed(draft: Draft) -> dict[str, Any]:
     """What the stage measured about itself; it lies outside the hashed outputs."""
-    path = draft.folder / ".observed.json"
+    path = draft.folder / OBSERVED
     if not path.is_file():
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

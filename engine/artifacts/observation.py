@@ -25,6 +25,9 @@ from engine.spec.units import Index, NonNegative, Sha256
 
 PATCH_CHARS = 1 << 20  # a longer patch is cut, and says so
 
+OBSERVED = ".observed.json"
+"""Where a stage writes, in its draft, what it measured about itself; it lies outside the hashed outputs."""
+
 
 class CodeState(Spec):
     """The project's checkout: its commit, and what differs from it. Empty where it is no Git checkout."""

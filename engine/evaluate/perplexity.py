@@ -13,9 +13,11 @@ from typing import assert_never, final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import JsonValue
 from torch import nn
 
+from engine.artifacts.environment import effective
 from engine.artifacts.read import Input, Inputs, read_array, read_tensors
 from engine.data.documents import Document, watched_documents
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
@@ -24,7 +26,9 @@ from engine.evaluate.spec import ByDocument, Joined, NoBaseline, PerplexityPlan,
 from engine.evaluate.tally import Tallies
 from engine.evaluate.unigram import unigram_nll
 from engine.evaluate.windows import window_losses
+from engine.kernels import record
 from engine.models.build import build, load_weights
+from engine.spec.canonical import plain
 
 Costs = npt.NDArray[np.float64]
 
@@ -34,13 +38,25 @@ def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
     tokenizer = load_tokenizer(inputs.one(stage.tokenizer).folder)
     model = load_model(stage, inputs.one(stage.checkpoint))
     texts = watched_documents(inputs.one(stage.documents), "perplexity")
-    match stage.windows:
-        case ByDocument():
-            return by_document(stage, model, encoded(texts, tokenizer), baseline_nll(stage, inputs, tokenizer))
-        case Joined():
-            return joined_scores(stage.windows, model, texts, tokenizer, stage.window_tokens, stage.batch_rows)
-        case _:
-            assert_never(stage.windows)
+    record.forget()
+    record.ran("products", stage.kernels.products)
+    record.ran("graph", stage.kernels.graph)
+    with torch.autocast("cpu", torch.bfloat16, enabled=stage.kernels.products == "bf16"):
+        match stage.windows:
+            case ByDocument():
+                baseline = baseline_nll(stage, inputs, tokenizer)
+                scores = by_document(stage, model, encoded(texts, tokenizer), baseline)
+            case Joined():
+                scores = joined_scores(stage.windows, model, texts, tokenizer, stage.window_tokens, stage.batch_rows)
+            case _:
+                assert_never(stage.windows)
+    record.check_declared(stage.kernels)
+    return scores
+
+
+def observed() -> dict[str, JsonValue]:
+    """What computed the scores, for the observation."""
+    return {"kernels": plain(record.record()), "numerics": dict(effective())}
 
 
 def baseline_nll(stage: PerplexityPlan, inputs: Inputs, tokenizer: Tokenizer) -> Costs | None:

@@ -2,21 +2,25 @@
 
 from pydantic import JsonValue
 
+from engine.artifacts.disk import write_whole
 from engine.artifacts.draft import Draft
+from engine.artifacts.observation import OBSERVED
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
 from engine.evaluate.checks import check_claims
 from engine.evaluate.spec import Claims, PerplexityPlan
 from engine.evaluate.verdict import VERDICTS, VERDICTS_FILE, metrics, verdicts_json
+from engine.spec.canonical import pretty
 
 
 def run_perplexity(stage: PerplexityPlan, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
     """Perplexity of a checkpoint, and of a baseline where the stage has one; writes `scores`."""
-    from engine.evaluate.perplexity import score  # torch: claims are checked without it
+    from engine.evaluate.perplexity import observed, score  # torch: claims are checked without it
 
     scores = score(stage, inputs)
     out.json("scores", "scores.json", scores)
     out.close("scores")
+    write_whole(out.folder / OBSERVED, pretty(observed()))
     return scores
 
 

@@ -12,7 +12,7 @@ from engine.spec.errors import ArtifactError
 _RAN: dict[str, list[Mapping[str, object]]] = {}
 
 
-@torch.compiler.assume_constant_result  # under torch.compile: called once, when the graph is traced
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # under torch.compile: called once, when the graph is traced
 def ran(op: str, kind: str, **blocks: object) -> None:
     """Called by a backend as it computes: `op` is the field of `Kernels`, `blocks` its sizes by their names there."""
     note = {"kind": kind, **blocks}

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.base import NEUTRAL, Spec
+from engine.spec.canonical import plain
 from engine.spec.units import Count
 
 AttentionBackend = Literal["reference", "sdpa"]
@@ -17,6 +18,7 @@ RotaryBackend = Literal["reference", "native"]
 GateBackend = Literal["reference", "native"]
 ConvBackend = Literal["reference", "native"]
 AdamWBackend = Literal["reference", "native"]
+Graph = Literal["eager", "inductor"]
 
 ScaleAxis = Literal["input", "output", "tensor"]
 """Whether the scales of a 1-bit matrix have one entry for each input, each output, or one in all."""
@@ -34,7 +36,7 @@ class ChunkedLoss(Spec):
     """Logits of `tokens` positions at a time; the gradient is computed in the forward pass."""
 
     kind: Literal["chunked"]
-    tokens: Count = 512
+    tokens: Count = 128
 
 
 class LigerLoss(Spec):
@@ -128,5 +130,10 @@ class Kernels(Spec):
     adamw: AdamWBackend = "reference"
     products: Literal["fp32", "bf16"] = Field(default="fp32", json_schema_extra={NEUTRAL: "fp32"})
     """Number format of matrix products; weights, sums, norms and losses stay fp32."""
-    graph: Literal["eager", "inductor"] = Field(default="eager", json_schema_extra={NEUTRAL: "eager"})
+    graph: Graph = Field(default="eager", json_schema_extra={NEUTRAL: "eager"})
     """`inductor` compiles the model and its loss with torch.compile."""
+
+    def compiles(self) -> bool:
+        """Whether C++ is compiled: by a native or packed backend, or for a graph."""
+        kinds = [value["kind"] if isinstance(value, dict) else value for value in plain(self).values()]
+        return not {"native", "packed", "inductor"}.isdisjoint(kinds)

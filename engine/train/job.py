@@ -7,7 +7,6 @@ from engine.spec.units import Count
 from engine.train.spec import TrainPlan
 
 JOB = ".job.json"
-OBSERVED = ".observed.json"
 FAILURE = ".failure.txt"
 FAILURE_BYTES = 4096
 WORKER_LOG = ".worker.log"

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from engine.artifacts import disk, environment
 from engine.artifacts.draft import Draft
+from engine.artifacts.observation import OBSERVED
+from engine.kernels import record
 from engine.models.build import build, load_weights
 from engine.models.rates import rate_scales
 from engine.spec.canonical import plain, pretty
@@ -21,7 +23,7 @@ from engine.spec.errors import ArtifactError
 from engine.train import checkpoint, partition
 from engine.train.checkpoint import Checkpoint, State
 from engine.train.data import Ids, Rows, batch_digest
-from engine.train.job import OBSERVED, Job, Observed
+from engine.train.job import Job, Observed
 from engine.train.objective import Objective
 from engine.train.optimizer import StepOptimizer
 from engine.train.optimizers.adamw import AdamWOptimizer
@@ -35,6 +37,7 @@ def train(job: Job) -> None:
     began = time.perf_counter()
     stage, out = job.stage, Draft(Path(job.out))
     check_numerics(stage)
+    record.forget()
     at = checkpoint.read(Path(job.checkpoint), stage.optimizer) if job.checkpoint else checkpoint.initial(stage)
     engine, optimizer = start(stage, at)
     rows, log = Rows(Path(job.rows), stage.batch.rows), StepLog(out.folder)
@@ -47,6 +50,7 @@ def train(job: Job) -> None:
         if comm.get_rank() == 0:
             log.write(logged(step, loss, norm, lr, step * stage.batch.rows, ids_BT))
         if step in kept:
+            record.check_declared(stage.kernels)
             save(engine, optimizer, out, log, state_after(step, stage, out, at.state))
     log.close()
     observe(stage, out, began, ready, stage.steps - at.state.step)
@@ -169,7 +173,7 @@ def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int
         start_up_seconds=round(ready - began, 2),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         world=comm.get_world_size(),
-        kernels=plain(stage.kernels),
+        kernels=plain(record.record()),
         numerics=environment.effective(),
     )
     disk.write_whole(out.folder / OBSERVED, pretty(observed))

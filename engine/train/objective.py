@@ -8,6 +8,8 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
+from engine.kernels.graph import apply_graph
+from engine.kernels.record import ran
 from engine.kernels.spec import Kernels
 from engine.models.decoder import Decoder
 from engine.train.objectives.next_token import next_token
@@ -21,8 +23,10 @@ class Objective(nn.Module):
     def __init__(self, model: Decoder[Any], spec: ObjectiveSpec, kernels: Kernels) -> None:
         super().__init__()
         self.model, self.spec, self.kernels = model, spec, kernels
+        apply_graph(self, kernels.graph)
 
     def forward(self, ids_BT: Tensor) -> Mapping[str, Tensor]:
+        ran("products", self.kernels.products)
         with torch.autocast(ids_BT.device.type, torch.bfloat16, enabled=self.kernels.products == "bf16"):
             match self.spec:
                 case NextToken():
