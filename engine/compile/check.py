@@ -11,7 +11,7 @@ from engine.data.spec import Clean, Deal, Dedup, HuggingFaceTokenizer, Ingest, P
 from engine.evaluate.spec import ByDocument, ClaimsPlan, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
 from engine.models.pretrained.spec import Import
-from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
+from engine.models.spec import Alibi, AlibiGpt, Llama, Mamba2, Model, PartialRotary
 from engine.spec.errors import Problem
 from engine.spec.nearest import did_you_mean
 from engine.spec.ref import Ref
@@ -188,11 +188,27 @@ def _model(model: Model) -> Iterator[tuple[str, str]]:
             if model.heads % model.kv_heads:
                 yield "kv_heads", f"{model.heads} heads are no multiple of {model.kv_heads} kv_heads"
         case AlibiGpt():
-            return
+            yield from _alibi_gpt(model)
         case Mamba2():
             yield from _mamba2(model)
         case _:
             assert_never(model)
+
+
+def _alibi_gpt(model: AlibiGpt) -> Iterator[tuple[str, str]]:
+    head_width = model.width // model.heads
+    if model.width % model.heads:
+        yield "heads", f"width {model.width} is no multiple of {model.heads} heads"
+        return
+    match model.position:
+        case Alibi():
+            return
+        case PartialRotary(channels=channels):
+            if channels % 2 or channels > head_width:
+                text = f"{channels} channels cannot turn in pairs inside a head of {head_width}"
+                yield "position.channels", f"{text}; write an even number up to {head_width}"
+        case _:
+            assert_never(model.position)
 
 
 def _mamba2(model: Mamba2) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from engine.data.tokenizers.export import export_tokenizer
-from engine.models.huggingface import llama, mamba2
+from engine.models.huggingface import alibi_gpt, llama, mamba2
 from engine.models.huggingface.folder import read_config, tensors, write_modelling
 from engine.models.init import Weights, parameter_shapes
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
@@ -51,7 +51,7 @@ def hf_name(name: str, model: Model) -> str:
         case Llama():
             return llama.hf_name(name)
         case AlibiGpt():
-            raise NotImplementedError
+            return name
         case Mamba2():
             return mamba2.hf_name(name)
         case _:
@@ -64,7 +64,7 @@ def config_of(model: Model, end_id: int | None) -> dict[str, Any]:
         case Llama():
             return llama.config_of(model, end_id)
         case AlibiGpt():
-            raise NotImplementedError
+            return alibi_gpt.config_of(model, end_id)
         case Mamba2():
             return mamba2.config_of(model, end_id)
         case _:
@@ -78,5 +78,7 @@ def spec_of(config: Mapping[str, Any], folder: Path) -> Model:
             return llama.spec_of(config, folder)
         case "mamba2":
             return mamba2.spec_of(config, folder)
+        case alibi_gpt.MODEL_TYPE:
+            return alibi_gpt.spec_of(config, folder)
         case other:
             raise ArtifactError(f"{folder / 'config.json'}: the engine has no module for model_type {other!r}")
