@@ -1,10 +1,19 @@
-"""The fused attention against its definition: outputs and gradients, with and without shared key heads."""
+"""Attention: the fused kernel against its definition, ALiBi against transformers, one step over kept keys."""
+
+# B batch, T positions, S key positions, H heads, G key heads, K head width
+
+import math
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
-from engine.kernels.attention import attention
+from engine.kernels import record
+from engine.kernels.attention import attend_last, attention, sdpa
+from engine.kernels.attention.alibi import causal_bias, last_bias, slopes
 from engine.kernels.spec import AttentionBackend
 
 
@@ -36,3 +45,68 @@ def test_no_position_sees_a_later_one() -> None:
     after = attention(q_BHTK, k_BGTK, v_BGTK, scale=0.5, backend="reference")
     assert torch.equal(before[:, :, :5], after[:, :, :5])
     assert not torch.equal(before[:, :, 5:], after[:, :, 5:])
+
+
+def alibi(heads: int) -> Tensor:
+    return torch.tensor(slopes(heads))
+
+
+def defined(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, scale: float, heads: int) -> Tensor:
+    """Press et al. 2022, equation 1, query by query over the keys up to it."""
+    rows = []
+    for t in range(q_BHTK.shape[2]):
+        distance_S = t - torch.arange(t + 1)
+        scores_BHS = (q_BHTK[:, :, t : t + 1] @ k_BHSK[:, :, : t + 1].mT)[:, :, 0] * scale
+        weights_BHS = (scores_BHS - alibi(heads).to(scores_BHS)[:, None] * distance_S).softmax(-1)
+        rows.append((weights_BHS[:, :, None] @ v_BHSK[:, :, : t + 1])[:, :, 0])
+    return torch.stack(rows, dim=2)
+
+
+@pytest.mark.parametrize("backend", ["reference", "sdpa"])
+@pytest.mark.parametrize(("heads", "tokens", "head_width"), [(1, 1, 4), (6, 17, 5), (4, 130, 8), (12, 33, 2)])
+def test_alibi_equals_its_definition(heads: int, tokens: int, head_width: int, backend: AttentionBackend) -> None:
+    given = [draw(2, heads, tokens, head_width, seed=s) for s in (1, 2, 3)]
+    ours = [x.clone().requires_grad_() for x in given]
+    theirs = [x.double().requires_grad_() for x in given]
+    y = attention(*ours, scale=1 / head_width, bias_HTT=causal_bias(alibi(heads), tokens), backend=backend)
+    wanted = defined(*theirs, 1 / head_width, heads)
+    dy = draw(2, heads, tokens, head_width, seed=4)
+    found = (y, *torch.autograd.grad(y, ours, dy))
+    for one, other in zip(found, (wanted, *torch.autograd.grad(wanted, theirs, dy.double())), strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=2e-6 * max(1.0, other.abs().max().item()))
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 12, 16, 20, 71, 112])
+def test_slopes_are_those_of_bloom_and_mpt(heads: int) -> None:
+    bias_HTT = causal_bias(alibi(heads), 9)
+    bloom_HS = build_alibi_tensor(torch.ones(1, 9), heads, torch.float32)[:, 0]  # slope * s, without the query's place
+    torch.testing.assert_close(bias_HTT[:, -1] - bias_HTT[:, -1, :1], bloom_HS, rtol=1e-6, atol=1e-6)
+    if math.log2(heads).is_integer():  # MPT orders the others otherwise than the code of the paper does
+        mpt_HS = build_mpt_alibi_tensor(heads, 9)[:, 0]
+        torch.testing.assert_close(bias_HTT[:, -1], mpt_HS, rtol=1e-6, atol=0)
+    assert torch.equal(bias_HTT[:, -1], last_bias(alibi(heads), 9))
+    assert torch.all(bias_HTT.triu(1).isinf().sum((1, 2)) == 36)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (6, 2), (3, 1)])
+def test_a_step_over_kept_keys_equals_the_last_position(heads: int, kv_heads: int) -> None:
+    q_BHTK = draw(2, heads, 11, 8, seed=1)
+    k_BGTK, v_BGTK = (draw(2, kv_heads, 11, 8, seed=s) for s in (2, 3))
+    bias_HTT = causal_bias(alibi(heads), 11)
+    whole = attention(q_BHTK, k_BGTK, v_BGTK, scale=0.125, bias_HTT=bias_HTT, backend="reference")
+    last = attend_last(q_BHTK[:, :, -1], k_BGTK, v_BGTK, scale=0.125, bias_HS=bias_HTT[:, -1])
+    torch.testing.assert_close(last, whole[:, :, -1], rtol=0, atol=1e-6)
+
+
+def test_sdpa_never_falls_back_to_the_unfused_path() -> None:
+    assert SDPBackend.MATH not in sdpa.BLOCKED
+    q, trained_HTT = draw(1, 1, 4, 8, seed=1), torch.zeros(1, 4, 4, requires_grad=True)  # which no blocked kernel takes
+    with pytest.raises(RuntimeError, match="No available kernel"):
+        sdpa.attention(q, q, q, 1.0, trained_HTT)
+
+
+def test_the_backend_that_ran_is_on_record() -> None:
+    record.forget()
+    q = draw(1, 1, 4, 8, seed=1)
+    attention(q, q, q, scale=1.0, backend="sdpa")
+    assert record.record() == {"attention": [{"kind": "sdpa"}]}
