@@ -60,5 +60,34 @@ def distillation(
     return (p_NV * (logits_NV.logsumexp(-1, keepdim=True) - logits_NV)).sum() / len(x_ND)
 
 
+def ssd_scan(x_BTHP: Tensor, dt_BTH: Tensor, a_H: Tensor, b_BTHN: Tensor, c_BTHN: Tensor, d_H: Tensor) -> Tensor:
+    """Every position t hears every s <= t, less what the decay between them took; B and C are given to each head."""
+    sums_BHT = (dt_BTH * a_H).cumsum(1).transpose(1, 2)
+    later_TS = torch.ones(x_BTHP.shape[1], x_BTHP.shape[1], dtype=torch.bool).triu(1)
+    left_BHTS = (sums_BHT[..., :, None] - sums_BHT[..., None, :]).masked_fill(later_TS, -torch.inf).exp()
+    heard_BHTS = torch.einsum("bthn,bshn->bhts", c_BTHN, b_BTHN) * left_BHTS
+    return torch.einsum("bhts,bsh,bshp->bthp", heard_BHTS, dt_BTH, x_BTHP) + d_H[:, None] * x_BTHP
+
+
+def causal_conv(x_BTC: Tensor, weight_C1K: Tensor, bias_C: Tensor) -> Tensor:
+    """Each tap sees the whole row, moved to the right."""
+    tokens, seen = x_BTC.shape[1], weight_C1K.shape[-1]
+    before = x_BTC.new_zeros(x_BTC.shape[0], seen, x_BTC.shape[2])
+    moved = [torch.cat((before, x_BTC), 1)[:, seen - i :][:, :tokens] for i in range(seen)]
+    total = bias_C + sum(weight_C1K[:, 0, seen - 1 - i] * moved[i] for i in range(seen))
+    return total / (1.0 + torch.exp(-total))
+
+
 def default_scale(head_width: int) -> float:
     return 1.0 / math.sqrt(head_width)
+
+
+def binary_linear(
+    x_TI: Tensor, weight_OI: Tensor, alpha_S: Tensor, beta_S: Tensor, scale: str, sign_of_zero: float
+) -> Tensor:
+    """x times alpha * sign(W) + beta, whose gradient passes the sign as if it were the identity."""
+    signs_OI = torch.where(weight_OI == 0, sign_of_zero, weight_OI.sign())
+    through_OI = weight_OI - weight_OI.detach() + signs_OI
+    if scale == "output":
+        return x_TI @ (alpha_S[:, None] * through_OI + beta_S[:, None]).T
+    return x_TI @ (alpha_S * through_OI + beta_S).T

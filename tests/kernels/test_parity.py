@@ -9,6 +9,8 @@ from torch import Tensor
 from engine.kernels.adamw import adamw
 from engine.kernels.adamw.reference import Update
 from engine.kernels.attention import attention
+from engine.kernels.binary_linear import binary_linear
+from engine.kernels.causal_conv import causal_conv
 from engine.kernels.gate import gated
 from engine.kernels.linear_cross_entropy import linear_cross_entropy
 from engine.kernels.linear_distillation import linear_distillation
@@ -16,6 +18,7 @@ from engine.kernels.norm import layer_norm, rms_norm
 from engine.kernels.rotary import rotate
 from engine.kernels.rotary.reference import angles
 from engine.kernels.spec import Kernels
+from engine.kernels.ssd_scan import ssd_scan
 from tests.kernels import definitions
 from tests.kernels.parity import CASES, Case, backend, leaves, parity, read, wide
 
@@ -110,6 +113,57 @@ def test_linear_distillation(case: Case, backend: Any) -> None:
     loss = linear_distillation(*ours, scales[0], *teacher, scales[1], backend=backend)
     defined = definitions.distillation(*theirs, scales[0], *(t.double() for t in teacher), scales[1])
     check(case, (loss, torch.tensor(1.7), ours), theirs, defined)
+
+
+@parity("binary_linear")
+def test_binary_linear(case: Case, backend: Any) -> None:
+    of = case.sizes
+    sizes = {"input": of["inputs"], "output": of["outputs"], "tensor": 1}[of["scale"]]
+    weight_OI = case.draw(of["outputs"], of["inputs"], part=1)
+    weight_OI.view(-1)[: of["zeros"]] = 0.0
+    given = [
+        case.draw(of["tokens"], of["inputs"], part=2),
+        weight_OI,
+        case.draw(sizes, part=3),
+        case.draw(sizes, part=4),
+    ]
+    if getattr(backend, "activations", None) == "int8":
+        given[0], given[2] = given[0].mul(20).round().clamp(-127, 127), given[2].sign()
+        given[0][:, 0] = 127.0  # the step is one, and nothing is lost
+    ours, theirs = leaves(*given), wide(*given)
+    zero = {"minus_one": -1.0, "plus_one": 1.0, "zero": 0.0}[of["zero"]]
+    defined = definitions.binary_linear(*theirs, of["scale"], zero)
+    with torch.set_grad_enabled(backend.kind != "packed"):
+        y = binary_linear(*ours, scale=of["scale"], zero=of["zero"], backend=backend)
+    if backend.kind == "packed":
+        case.check([y], [defined.detach()])
+    else:
+        check(case, (y, case.draw(*y.shape, part=5), ours), theirs, defined)
+
+
+@parity("ssd_scan")
+def test_ssd_scan(case: Case, backend: Any) -> None:
+    of = case.sizes
+    front, groups = (of["batch"], of["tokens"]), (of["groups"], of["state"])
+    x, b, c = (case.draw(*front, *last, part=i) for i, last in enumerate(((of["heads"], of["width"]), groups, groups)))
+    dt = (case.draw(*front, of["heads"], part=3).sigmoid() * 0.1 + 0.001) * of["steps"]
+    a, d = -1.0 - 15.0 * case.draw(of["heads"], part=4).sigmoid(), case.draw(of["heads"], part=5)
+    ours, theirs = leaves(x, dt, a, b, c, d), wide(x, dt, a, b, c, d)
+    shared = of["heads"] // of["groups"]
+    b_BTHN, c_BTHN = (theirs[i].repeat_interleave(shared, 2) for i in (3, 4))
+    defined = definitions.ssd_scan(*theirs[:3], b_BTHN, c_BTHN, theirs[5])
+    check(case, (ssd_scan(*ours, backend=backend), case.draw(*x.shape, part=6), ours), theirs, defined)
+
+
+@parity("causal_conv")
+def test_causal_conv(case: Case, backend: Any) -> None:
+    of = case.sizes
+    shape = (of["batch"], of["tokens"], of["channels"])
+    given = [case.draw(*shape, part=1), case.draw(of["channels"], 1, of["seen"], part=2)]
+    given.append(case.draw(of["channels"], part=3))
+    ours, theirs = leaves(*given), wide(*given)
+    y, defined = causal_conv(*ours, backend=backend), definitions.causal_conv(*theirs)
+    check(case, (y, case.draw(*shape, part=4), ours), theirs, defined)
 
 
 def declared(op: str) -> set[str]:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.binary_linear import reference
+from engine.kernels.binary_linear import blocked, packed, reference, triton
 from engine.kernels.spec import (
     BinaryLinearBackend,
     BlockedBinary,
@@ -28,15 +28,18 @@ def binary_linear(
     zero: SignOfZero,
     backend: BinaryLinearBackend,
 ) -> Tensor:
-    """[..., I] to [..., O]. Gradients reach W as if sign were the identity, and both scales as they are."""
+    """[..., I] to [..., O]. Gradients reach W as if sign were the identity, and both scales as they are.
+
+    `packed` has no gradients; it packs W once, and again when W has changed.
+    """
     match backend:
         case ReferenceBinary():
             return reference.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero)
         case BlockedBinary():
-            raise NotImplementedError
+            return blocked.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero, backend.rows)
         case PackedBinary():
-            raise NotImplementedError
+            return packed.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero, backend.activations)
         case TritonBinary():
-            raise NotImplementedError
+            return triton.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero)
         case _:
             assert_never(backend)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.kernels.record import ran
 from engine.kernels.spec import ScaleAxis, SignOfZero
 
 
@@ -15,6 +16,7 @@ def binary_linear(
     x: Tensor, weight_OI: Tensor, alpha_S: Tensor, beta_S: Tensor, scale: ScaleAxis, zero: SignOfZero
 ) -> Tensor:
     """Returns y of shape [..., O]."""
+    ran("binary_linear", "reference")
     return F.linear(x, dense(weight_OI, alpha_S, beta_S, scale, zero))
 
 
