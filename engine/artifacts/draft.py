@@ -5,7 +5,7 @@ output. So any process that opens the folder can write a part, and a killed run 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -85,6 +85,21 @@ class Draft:
         with HashingFile(path, sha256=False) as file:
             file.write(head)
             found = {key: tensors.hash_tensor(key, value, file.write) for key, value in ordered.items()}
+        self._finished(output, name, tensors.tensors_part(found), {path.name: file.result()})
+
+    def streamed_tensors(
+        self, output: str, name: str, shapes: Mapping[str, tuple[int, ...]], values: Iterable[np.ndarray]
+    ) -> None:
+        """fp32 tensors of these shapes; `values` come in the order of their names, and one is in memory at a time."""
+        path = self._part(output, name) / f"{name}.safetensors"
+        nothing = np.zeros((), np.float32)
+        found = {}
+        with HashingFile(path, sha256=False) as file:
+            file.write(tensors.header({key: np.broadcast_to(nothing, shape) for key, shape in shapes.items()}))
+            for key, value in zip(sorted(shapes), values, strict=True):
+                assert value.dtype == np.float32, key
+                assert value.shape == shapes[key], key
+                found[key] = tensors.hash_tensor(key, value, file.write)
         self._finished(output, name, tensors.tensors_part(found), {path.name: file.result()})
 
     def file(self, output: str, name: str) -> HashingFile:

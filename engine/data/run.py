@@ -31,7 +31,7 @@ from engine.data.spec import (
     Tokenizer,
 )
 from engine.data.split import is_heldout
-from engine.data.tokenizer import INFO, TokenizerInfo
+from engine.data.tokenizer import TokenizerInfo, write_tokenizer
 from engine.data.tokenizers.sample import characters, fair_shares, sample
 from engine.spec.errors import ArtifactError
 
@@ -89,10 +89,7 @@ def run_tokenizer(stage: Tokenizer, inputs: Inputs, out: Draft, placement: Place
             info, data, metrics = _published(stage.method, placement)
         case _:
             assert_never(stage.method)
-    with out.file("model", info.file) as file:
-        file.write(data)
-    out.json("model", INFO, info)
-    out.close("model")
+    write_tokenizer(out, "model", info, data)
     return {"vocabulary": info.vocabulary, "end_id": info.end_id, **metrics}
 
 
@@ -129,7 +126,7 @@ def _published(method: HuggingFaceTokenizer, placement: Placement) -> tuple[Toke
     from engine.data.tokenizers import huggingface  # not in the base install
 
     data = _bytes_of(method.file, placement)
-    end_id = huggingface.check(method, data, file_name(method.file))
+    end_id = huggingface.check(method.vocabulary, method.separator, data, file_name(method.file))
     info = TokenizerInfo(kind="huggingface", file="tokenizer.json", vocabulary=method.vocabulary, end_id=end_id)
     return info, data, {}
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from engine.artifacts.draft import Draft
 from engine.data.spec import TokenizerKind
 from engine.data.tokenizers.reversible import Irreversible, Tokenizer
 from engine.spec.base import Spec
 from engine.spec.errors import ArtifactError
 from engine.spec.units import Count, Index, InnerPath
 
-__all__ = ["INFO", "Irreversible", "Tokenizer", "TokenizerInfo", "load_tokenizer", "read_info"]
+__all__ = ["INFO", "Irreversible", "Tokenizer", "TokenizerInfo", "load_tokenizer", "read_info", "write_tokenizer"]
 
 INFO = "tokenizer_info.json"
 
@@ -22,6 +23,14 @@ class TokenizerInfo(Spec):
     file: InnerPath
     vocabulary: Count
     end_id: Index
+
+
+def write_tokenizer(out: Draft, output: str, info: TokenizerInfo, data: bytes) -> None:
+    """Writes the output that `load_tokenizer` reads; `data` is the library's own file."""
+    with out.file(output, info.file) as file:
+        file.write(data)
+    out.json(output, INFO, info)
+    out.close(output)
 
 
 def read_info(folder: Path) -> TokenizerInfo:

@@ -95,11 +95,11 @@ def test_a_published_file_becomes_an_artifact_as_it_is(tmp_path: Path) -> None:
 def test_what_the_spec_declares_must_be_so(tmp_path: Path) -> None:
     data = json.dumps(byte_level()).encode()
     with pytest.raises(ArtifactError, match=r"320 ids.*vocabulary: 321"):
-        huggingface.check(method("0" * 64, vocabulary=321), data, "tokenizer.json")
+        huggingface.check(321, "</s>", data, "tokenizer.json")
     with pytest.raises(ArtifactError, match="no token '<end>'; its special tokens: </s>"):
-        huggingface.check(method("0" * 64, separator="<end>"), data, "tokenizer.json")
+        huggingface.check(320, "<end>", data, "tokenizer.json")
     with pytest.raises(ArtifactError, match=r"no tokenizer\.json"):
-        huggingface.check(method("0" * 64), data[:100], "tokenizer.json")
+        huggingface.check(320, "</s>", data[:100], "tokenizer.json")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
         huggingface.load(tmp_path / "tokenizer.json", 0)
 

@@ -12,23 +12,22 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from engine.data.spec import HuggingFaceTokenizer
 from engine.data.tokenizers.reversible import Ids, Tokenizer
 from engine.spec.errors import ArtifactError
 
 SPACE = "\u2581"
 
 
-def check(method: HuggingFaceTokenizer, data: bytes, name: str) -> int:
-    """The id of the separator; ArtifactError when the file is not what the spec declares, or spells no bytes."""
+def check(declared: int, separator: str, data: bytes, name: str) -> int:
+    """The id of the separator; ArtifactError when the file has not as many ids as declared, or spells no bytes."""
     model = _read(data, name)
     vocabulary = len(_tokens(model))
-    if vocabulary != method.vocabulary:
-        raise ArtifactError(f"{name} has {vocabulary} ids, the spec declares vocabulary: {method.vocabulary}")
-    end_id = model.token_to_id(method.separator)
+    if vocabulary != declared:
+        raise ArtifactError(f"{name} has {vocabulary} ids, the spec declares vocabulary: {declared}")
+    end_id = model.token_to_id(separator)
     if end_id is None:
         special = ", ".join(t.content for t in model.get_added_tokens_decoder().values() if t.special)
-        raise ArtifactError(f"{name} has no token {method.separator!r}; its special tokens: {special or 'none'}")
+        raise ArtifactError(f"{name} has no token {separator!r}; its special tokens: {special or 'none'}")
     _spelling(data, name)
     return int(end_id)
 

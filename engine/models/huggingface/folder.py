@@ -41,7 +41,7 @@ def write_modelling(config: Mapping[str, Any], folder: Path) -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json; ArtifactError when it cannot be read."""
-    return _read_json(folder / "config.json")
+    return read_json(folder / "config.json")
 
 
 def tensors(folder: Path) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
@@ -51,10 +51,12 @@ def tensors(folder: Path) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
                 yield name, file.get_tensor(name).to(torch.float32).numpy()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """An object of JSON; ArtifactError when the file is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}; a Hugging Face folder holds config.json") from error
-    assert isinstance(value, dict)
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path} holds {type(value).__name__}, not an object of JSON")
     return value
