@@ -44,13 +44,14 @@ def library(source: Path, instructions: str, *options: str) -> ctypes.CDLL:
     """The compiled source, from the cache when it was built before. ArtifactError when there is no compiler."""
     flags = (*FLAGS, *SETS[instructions], *options)
     key = hashlib.sha256("\0".join((compiler(), *flags)).encode() + source.read_bytes()).hexdigest()[:24]
-    folder = Path.home() / ".cache" / "facsimile" / "kernels" / f"{source.stem}-{key}"
-    built = folder / f"{source.stem}.so"
+    name = f"{source.stem}_{key}"  # torch numbers a name that one process builds twice, for two instruction sets
+    folder = Path.home() / ".cache" / "facsimile" / "kernels" / name
+    built = folder / f"{name}.so"
     if not built.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         try:
             cpp_extension.load(
-                name=source.stem, sources=[str(source)], extra_cflags=list(flags), extra_ldflags=["-fopenmp"],
+                name=name, sources=[str(source)], extra_cflags=list(flags), extra_ldflags=["-fopenmp"],
                 build_directory=str(folder), is_python_module=False,
             )  # fmt: skip
         except RuntimeError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.models.huggingface.folder import refuse_unless
 from engine.models.mamba2_shapes import heads
-from engine.models.spec import Mamba2, MambaInit
+from engine.models.spec import Mamba2
 
 OUTER = {"embedding.weight": "backbone.embeddings.weight", "norm.weight": "backbone.norm_f.weight",
          "head.weight": "lm_head.weight"}  # fmt: skip
@@ -20,8 +20,7 @@ FIXED = {"hidden_act": "silu", "use_bias": False, "use_conv_bias": True, "residu
 DEFAULTS = {
     "vocab_size": 32768, "hidden_size": 4096, "num_hidden_layers": 64, "num_heads": 128, "head_dim": 64,
     "state_size": 128, "conv_kernel": 4, "expand": 2, "n_groups": 8, "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": False, "initializer_range": 0.1, "time_step_min": 0.001, "time_step_max": 0.1,
-    "time_step_floor": 1e-4, "rescale_prenorm_residual": False,
+    "tie_word_embeddings": False,
 }  # fmt: skip
 CONTEXT = 2048  # what the published Mamba-2 models were trained on; transformers' config.json has no such field
 
@@ -60,7 +59,7 @@ def config_of(model: Mamba2, end_id: int | None) -> dict[str, Any]:
         "time_step_min": model.init.dt[0],
         "time_step_max": model.init.dt[1],
         "time_step_floor": model.init.dt_floor,
-        "rescale_prenorm_residual": model.init.residual == "scaled",
+        "rescale_prenorm_residual": False,  # true: transformers 5.23 divides out_proj by sqrt(layers) as it loads it
         "bos_token_id": None,
         "eos_token_id": end_id,
         "pad_token_id": None,
@@ -68,7 +67,7 @@ def config_of(model: Mamba2, end_id: int | None) -> dict[str, Any]:
 
 
 def spec_of(config: Mapping[str, Any], folder: Path) -> Mamba2:
-    """The spec of a config.json; ArtifactError names the first setting that the engine's module cannot follow."""
+    """The spec of a config.json, its init the paper's; ArtifactError names the first setting we cannot follow."""
     found = {**FIXED, **DEFAULTS, **config}
     inner = found["expand"] * found["hidden_size"]
     found["heads x head_dim"] = found["num_heads"] * found["head_dim"]
@@ -87,12 +86,6 @@ def spec_of(config: Mapping[str, Any], folder: Path) -> Mamba2:
         norm_eps=float(found["layer_norm_epsilon"]),
         dt_limit=_limit(found.get("time_step_limit")),
         tied=found["tie_word_embeddings"],
-        init=MambaInit(
-            embedding_std=float(found["initializer_range"]),
-            dt=(float(found["time_step_min"]), float(found["time_step_max"])),
-            dt_floor=float(found["time_step_floor"]),
-            residual="scaled" if found["rescale_prenorm_residual"] else "plain",
-        ),
     )
 
 
