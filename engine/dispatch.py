@@ -8,6 +8,7 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
 from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
+from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ClaimsPlan, PerplexityPlan
 from engine.experiment import Lowered
 from engine.models.pretrained.spec import Import
@@ -53,6 +54,10 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.evaluate.run import run_perplexity
 
             return run_perplexity(stage, inputs, out, placement)
+        case LmEvalPlan():
+            from engine.evaluate.run import run_lm_eval
+
+            return run_lm_eval(stage, inputs, out, placement)
         case ClaimsPlan():
             from engine.evaluate.run import run_claims
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer
+from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.models.pretrained.spec import Import
 from engine.spec.base import Spec
@@ -14,12 +15,24 @@ from engine.spec.units import NonNegative
 from engine.train.spec import Train, TrainPlan
 
 Stage = Annotated[
-    Ingest | Clean | Dedup | Split | Tokenizer | Pack | Import | Train | Perplexity,
+    Ingest | Clean | Dedup | Split | Tokenizer | Pack | Import | Train | Perplexity | LmEval,
     Field(discriminator="kind"),
 ]
 """What an author writes."""
 
-Lowered = Ingest | Clean | Dedup | Split | Tokenizer | PackPlan | Import | TrainPlan | PerplexityPlan | ClaimsPlan
+Lowered = (
+    Ingest
+    | Clean
+    | Dedup
+    | Split
+    | Tokenizer
+    | PackPlan
+    | Import
+    | TrainPlan
+    | PerplexityPlan
+    | LmEvalPlan
+    | ClaimsPlan
+)
 """What runs: every default and every derived number written out."""
 
 

@@ -16,11 +16,12 @@ from engine.artifacts.observation import OBSERVED, Stopwatch, observe
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.artifacts.store import OBSERVATION, Store
-from engine.artifacts.toolchain import Toolchain, toolchain
+from engine.artifacts.toolchain import Toolchain, toolchain, with_libraries
 from engine.compile.dvc import result_paths
 from engine.compile.plan import Plan, PlannedRun
 from engine.compile.resolve import cell_of, stage_of
 from engine.dispatch import run_stage
+from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import PerplexityPlan
 from engine.experiment import Lowered
 from engine.spec.canonical import digest, plain, pretty
@@ -178,13 +179,14 @@ def _record(item: Input) -> InputRecord:
 
 def toolchain_of(stage: Lowered) -> Toolchain:
     """The toolchain that a stage of this kind depends on."""
-    return toolchain(stage.toolchain, numerics_of(stage), compiles(stage))
+    found = toolchain(stage.toolchain, numerics_of(stage), compiles(stage))
+    return with_libraries(found, stage.libraries) if isinstance(stage, LmEvalPlan) else found
 
 
 def compiles(stage: Lowered) -> bool:
     """Whether the stage declares native kernels or a compiled graph."""
     match stage:
-        case TrainPlan() | PerplexityPlan():
+        case TrainPlan() | PerplexityPlan() | LmEvalPlan():
             return stage.kernels.compiles()
         case _:
             return False
@@ -193,7 +195,7 @@ def compiles(stage: Lowered) -> bool:
 def numerics_of(stage: Lowered) -> Numerics | None:
     """The numerics of a stage that computes in floating point."""
     match stage:
-        case TrainPlan() | PerplexityPlan():
+        case TrainPlan() | PerplexityPlan() | LmEvalPlan():
             return stage.numerics
         case _:
             return None

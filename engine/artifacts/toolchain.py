@@ -48,6 +48,12 @@ def toolchain(
     return Toolchain(facts=facts, digest=digest(facts))
 
 
+def with_libraries(found: Toolchain, packages: tuple[str, ...]) -> Toolchain:
+    """The toolchain of a stage whose results depend on the versions of some more packages."""
+    facts = {**found.facts, **{package: _version(package) for package in packages}}
+    return Toolchain(facts=facts, digest=digest(facts))
+
+
 def _data() -> dict[str, str]:
     return {
         "format": FORMAT,

@@ -8,6 +8,7 @@ from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.spec import Clean, Deal, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
+from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import ByDocument, ClaimsPlan, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
 from engine.models.pretrained.spec import Import
@@ -71,6 +72,8 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
             yield from _train(stage)
         case Import():
             yield from _import(stage)
+        case LmEval():
+            yield from _tasks(stage)
         case Split() | Clean() | Dedup() | Tokenizer() | Pack() | Perplexity():
             return
         case _:
@@ -85,6 +88,8 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             yield from _start(stage, above)
         case Perplexity():
             yield from _perplexity(stage, above)
+        case LmEval():
+            yield from _lm_eval(stage, above)
         case Dedup():
             known = domains(stage.documents, above)
             named_domains = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
@@ -111,6 +116,23 @@ def _perplexity(stage: Perplexity, above: Runs) -> Iterator[tuple[str, str]]:
             return
         case _:
             assert_never(stage.windows)
+
+
+def _tasks(stage: LmEval) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for index, task in enumerate(stage.tasks):
+        if task.name in seen:
+            yield f"tasks.{index}.name", f"the task {task.name!r} stands twice; results are kept by name"
+        seen.add(task.name)
+    if stage.kernels.products != "fp32" or stage.kernels.graph != "eager":
+        yield "kernels", "lm_eval computes in fp32 and eagerly; leave `products` and `graph` out"
+
+
+def _lm_eval(stage: LmEval, above: Runs) -> Iterator[tuple[str, str]]:
+    model = model_of(one(stage.checkpoint, above))
+    yield from _vocabulary(model, tokenizer_of(one(stage.tokenizer, above))[0], "tokenizer")
+    if stage.context_tokens > model.context:
+        yield "context_tokens", f"{stage.context_tokens} tokens do not fit the model's context of {model.context}"
 
 
 def _joined(windows: Joined, stage: Perplexity, model: Model) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import assert_never
 from engine.compile.plan import Plan
 from engine.compile.resolve import cell_of, stage_of
 from engine.data.spec import Clean, Dedup, Ingest, Pack, Split, Tokenizer
+from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import Claims, Perplexity
 from engine.experiment import Lowered
 from engine.models.pretrained.spec import Import
@@ -58,7 +59,18 @@ def result_paths(experiment: str, stage: str, lowered: Lowered) -> tuple[str, ..
     match lowered:
         case Train():
             return (f"{base}.json", f"{base}.loss.csv")
-        case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | Pack() | Import() | Perplexity() | Claims():
+        case (
+            Ingest()
+            | Clean()
+            | Dedup()
+            | Split()
+            | Tokenizer()
+            | Pack()
+            | Import()
+            | Perplexity()
+            | LmEval()
+            | Claims()
+        ):
             return (f"{base}.json",)
         case _:
             assert_never(lowered)

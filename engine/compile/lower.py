@@ -7,6 +7,7 @@ from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.compile.resolve import Runs, in_order, named_runs, settled
 from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
+from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
 from engine.models.pretrained.spec import Import, PublishedTokenizer
@@ -42,6 +43,14 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
             return lower_train(stage, runs, experiment)
         case Perplexity():
             return PerplexityPlan(
+                **stage.__dict__,
+                tokenizer_kind=tokenizer_of(one(stage.tokenizer, runs))[1],
+                determinism=experiment.determinism,
+                numerics=experiment.numerics,
+                model=model_of(one(stage.checkpoint, runs)),
+            )
+        case LmEval():
+            return LmEvalPlan(
                 **stage.__dict__,
                 tokenizer_kind=tokenizer_of(one(stage.tokenizer, runs))[1],
                 determinism=experiment.determinism,

@@ -23,6 +23,8 @@ OUTPUT_TYPES = {
     "provenance": "provenance",
     "log": "a step log",
     "scores": "scores",
+    "results": "results",
+    "samples": "samples",
     "verdicts": "verdicts",
 }
 FIELD_TYPES = {

@@ -8,6 +8,7 @@ from engine.artifacts.observation import OBSERVED
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
 from engine.evaluate.checks import check_claims
+from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import Claims, PerplexityPlan
 from engine.evaluate.verdict import VERDICTS, VERDICTS_FILE, metrics, verdicts_json
 from engine.spec.canonical import pretty
@@ -22,6 +23,13 @@ def run_perplexity(stage: PerplexityPlan, inputs: Inputs, out: Draft, _placement
     out.close("scores")
     write_whole(out.folder / OBSERVED, pretty(observed()))
     return scores
+
+
+def run_lm_eval(stage: LmEvalPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """Benchmarks of a checkpoint by lm-eval; writes `results` and `samples`."""
+    from engine.evaluate.lm_eval.evaluate import evaluate_stage  # torch and lm_eval
+
+    return evaluate_stage(stage, inputs, out, placement)
 
 
 def run_claims(stage: Claims, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:

@@ -39,6 +39,7 @@ from engine.evaluate.lm_eval.spec import (
     Seeds,
 )
 from engine.evaluate.lm_eval.spec import Task as TaskSpec
+from engine.kernels import record
 from engine.models.build import build, load_weights
 from engine.spec.canonical import digest, plain
 from engine.spec.errors import ArtifactError
@@ -62,11 +63,13 @@ def evaluate_stage(stage: LmEvalPlan, inputs: Inputs, out: Draft, placement: Pla
         checkpoint, tokenizer = inputs.one(stage.checkpoint), inputs.one(stage.tokenizer)
         lm = language_model(stage, inputs)
         found: dict[str, JsonValue] = {}
+        record.forget()
         with out.table("samples", SCHEMA) as table:
             for task in ready:
                 result, logged = evaluated(task, lm, stage)
                 found[task.name] = {**task.origin, **result}
                 table.write(batch(rows(task.name, logged)))
+    record.check_declared(stage.kernels)
     out.close("samples")
     whole: dict[str, JsonValue] = {
         "lm_eval": version(),
