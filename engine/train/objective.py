@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.graph import apply_graph
+from engine.kernels.graph import compiled
 from engine.kernels.record import ran
 from engine.kernels.spec import Kernels
 from engine.models.decoder import Decoder
@@ -23,9 +23,12 @@ class Objective(nn.Module):
     def __init__(self, model: Decoder[Any], spec: ObjectiveSpec, kernels: Kernels) -> None:
         super().__init__()
         self.model, self.spec, self.kernels = model, spec, kernels
-        apply_graph(self, kernels.graph)
+        self.losses = compiled(self._losses, kernels.graph)  # not `forward`: DeepSpeed hangs its timers there
 
     def forward(self, ids_BT: Tensor) -> Mapping[str, Tensor]:
+        return self.losses(ids_BT)
+
+    def _losses(self, ids_BT: Tensor) -> Mapping[str, Tensor]:
         ran("products", self.kernels.products)
         with torch.autocast(ids_BT.device.type, torch.bfloat16, enabled=self.kernels.products == "bf16"):
             match self.spec:

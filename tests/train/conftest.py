@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.artifacts.environment import closed_environment
+from engine.kernels.spec import ChunkedLoss, Kernels
 from engine.spec.canonical import pretty
 from engine.spec.numerics import Numerics
 from engine.train.job import Job
@@ -23,6 +24,11 @@ def closed() -> Iterator[None]:
         for name, value in closed_environment(Numerics(), os.environ).items():
             patch.setenv(name, value)
         yield
+
+
+NATIVE = Kernels(
+    norm="native", rotary="native", gate="native", adamw="native", linear_cross_entropy=ChunkedLoss(kind="chunked")
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,15 @@ def cells(tmp_path_factory: pytest.TempPathFactory, closed: None) -> Cells:  # n
         {
             "straight": (straight, ""),
             "again": (straight, ""),
+            "native": (straight.replace(kernels=NATIVE), ""),
             "zero1": (toy.plan(Layout(zero=1)), ""),
             "zero2": (toy.plan(Layout(zero=2)), ""),
             **{f"resumed{step}": (plan, f"straight/step-{step}") for step, plan in resumed.items()},
+            "alibi_gpt": (toy.plan(model=toy.ALIBI_GPT), ""),
+            "alibi_gpt-zero2-resumed": (
+                toy.plan(Layout(zero=2), start="alibi_gpt@step-4", model=toy.ALIBI_GPT),
+                "alibi_gpt/step-4",
+            ),
             "zero2-resumed": (toy.plan(Layout(zero=2), start="straight@step-4"), "straight/step-4"),
         },
     )

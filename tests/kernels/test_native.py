@@ -1,0 +1,118 @@
+"""Native kernels: the same bits on every instruction set and any number of threads, and clear errors on bad input."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.kernels.adamw.native import adamw, numbers
+from engine.kernels.adamw.reference import Update
+from engine.kernels.gate import gated
+from engine.kernels.norm import layer_norm, rms_norm
+from engine.kernels.rotary import rotate
+from engine.spec.philox import generator
+
+BY = Update(3, lr=1e-2, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, gradient_scale=0.37)
+
+DIGEST = """
+import hashlib, torch
+from tests.kernels.test_native import every
+found = hashlib.sha256()
+for tensor in every():
+    found.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+print(found.hexdigest(), torch.backends.cpu.get_cpu_capability())
+"""
+
+
+def draw(*shape: int, stream: int) -> Tensor:
+    """Philox normals: torch's own change with the instruction set."""
+    normals = generator(stream, "test", "native").normal(int(np.prod(shape)))
+    return torch.from_numpy(normals.astype(np.float32).reshape(shape))
+
+
+def every() -> list[Tensor]:
+    """Outputs and gradients of all native kernels on odd shapes."""
+    found: list[Tensor] = []
+    x, y, w, b = (draw(*shape, stream=i) for i, shape in enumerate([(3, 70, 33), (3, 70, 33), (33,), (33,)]))
+    heads, cos, sin = draw(2, 17, 3, 8, stream=5).transpose(1, 2), draw(17, 4, stream=6), draw(17, 4, stream=7)
+    for dtype in (torch.float32, torch.bfloat16):
+        x, y, heads = (t.to(dtype) for t in (x, y, heads))
+        for run, given in (
+            (lambda x, w: rms_norm(x, w, 1e-5, backend="native"), (x, w)),
+            (lambda x, w, b: layer_norm(x, w, b, 1e-5, backend="native"), (x, w, b)),
+            (lambda x, y: gated(x * 20, y, backend="native"), (x, y)),
+            (lambda x: rotate(x, cos, sin, backend="native"), (heads,)),
+        ):
+            leaves = [t.detach().requires_grad_() for t in given]
+            out = run(*leaves)
+            found += [out.detach(), *torch.autograd.grad(out, leaves, draw(*out.shape, stream=9).to(out.dtype))]
+    four = [draw(1031, stream=i) for i in (10, 11, 12)] + [draw(1031, stream=13).square()]
+    adamw(*four, BY)
+    return found + four
+
+
+def test_one_digest_for_every_instruction_set_and_thread_count() -> None:
+    digests, sets = set(), set()
+    for capability, threads in (("default", "1"), ("avx2", "1"), ("avx512", "2")):
+        environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": threads}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", DIGEST], env=environment, cwd=Path(__file__).parents[2],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        digest, used = done.stdout.split()
+        digests.add(digest)
+        sets.add(used)
+    assert len(digests) == 1
+    assert len(sets) >= 2
+
+
+def test_adamw_is_the_definition_rounded_after_every_operation() -> None:
+    p, g, m, v = (draw(1031, stream=i).numpy() for i in range(4))
+    v = v * v
+    four = [torch.from_numpy(a.copy()) for a in (p, g, m, v)]
+    adamw(*four, BY)
+    scale, b1, r1, b2, r2, root, eps, keep, rate = (np.float32(x) for x in numbers(BY))
+    g = g * scale
+    m = m * b1 + g * r1
+    v = v * b2 + (g * g) * r2
+    p = p * keep - (m / (np.sqrt(v) / root + eps)) * rate
+    for ours, defined in zip(four, (p, g, m, v), strict=True):
+        assert np.array_equal(ours.numpy(), defined) or defined is g  # the gradient is left as it is
+
+
+def test_what_is_not_finite_passes_through() -> None:
+    bad = torch.tensor([[1.0, float("nan"), 2.0], [1.0, 2.0, 3.0]])
+    ones = torch.ones(3)
+    for y in (rms_norm(bad, ones, 1e-5, backend="native"), layer_norm(bad, ones, ones, 1e-5, backend="native")):
+        assert y[0].isnan().all()
+        assert y[1].isfinite().all()
+    assert gated(bad, torch.ones(2, 3), backend="native").isnan().tolist() == bad.isnan().tolist()
+
+
+def test_saturated_gates_are_zero_or_the_identity() -> None:
+    x = torch.tensor([-1e30, -200.0, -60.5, 60.5, 200.0, 1e30])
+    torch.testing.assert_close(
+        gated(x, torch.ones(6), backend="native"), torch.nn.functional.silu(x), rtol=1e-6, atol=2e-23 * 1e27
+    )
+    assert gated(x[1:3], torch.ones(2), backend="native").abs().max() < 1e-23
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="fp32 weight of 4"):
+        rms_norm(torch.ones(2, 4), torch.ones(3), 1e-5, backend="native")
+    with pytest.raises(ValueError, match="one dtype and shape"):
+        gated(torch.ones(2, 4), torch.ones(2, 3), backend="native")
+    with pytest.raises(ValueError, match="want tables"):
+        rotate(torch.ones(1, 1, 5, 4), torch.ones(4, 2), torch.ones(4, 2), backend="native")
+    with pytest.raises(ValueError, match="contiguous fp32"):
+        adamw(torch.ones(4), torch.ones(3), torch.ones(4), torch.ones(4), BY)
+
+
+def test_empty_batches_give_empty_results() -> None:
+    assert rms_norm(torch.ones(0, 4), torch.ones(4), 1e-5, backend="native").shape == (0, 4)
+    assert gated(torch.ones(0, 4), torch.ones(0, 4), backend="native").shape == (0, 4)
