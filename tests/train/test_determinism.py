@@ -31,6 +31,12 @@ def test_resume_under_zero_2_from_a_checkpoint_of_zero_0(cells: Cells) -> None:
     assert cells.digests("zero2-resumed")["step-6"] == cells.digests("straight")["step-6"]
 
 
+def test_rates_under_mup_hold_in_the_flat_partitions_of_zero_2(cells: Cells) -> None:
+    straight = read_steps(cells.root / "alibi_gpt" / LOG, 1)
+    assert straight[-1].loss < straight[0].loss
+    assert cells.digests("alibi_gpt-zero2-resumed")["step-6"] == cells.digests("alibi_gpt")["step-6"]
+
+
 def test_resumed_run_logs_its_own_steps_as_the_straight_run_did(cells: Cells) -> None:
     straight = read_steps(cells.root / "straight" / LOG, 1)
     assert read_steps(cells.root / "resumed4" / LOG, 5) == straight[4:]

@@ -11,7 +11,7 @@ from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
-from engine.models.spec import Llama
+from engine.models.spec import Alibi, AlibiGpt, Llama, Model, MuP
 from engine.spec.numerics import Numerics
 from engine.spec.philox import generator
 from engine.spec.ref import Ref
@@ -32,16 +32,25 @@ from engine.train.spec import (
 ROW_TOKENS = 16
 STEPS = 6
 MODEL = Llama(kind="llama", vocabulary=300, layers=2, width=32, heads=4, kv_heads=2, mlp=48, context=16, tied=True)
+ALIBI_GPT = AlibiGpt(
+    kind="alibi_gpt", vocabulary=300, layers=2, width=32, heads=4, mlp=48, context=16, position=Alibi(kind="alibi"),
+    mup=MuP(base_width=16),
+)  # fmt: skip
 CLIP = 0.5  # below the toy's gradient norms, so that every step is clipped
 
 
 def plan(
-    layout: Layout | None = None, start: str = "", every: int = 2, steps: int = STEPS, peak: float = 1e-2
+    layout: Layout | None = None,
+    start: str = "",
+    every: int = 2,
+    steps: int = STEPS,
+    peak: float = 1e-2,
+    model: Model = MODEL,
 ) -> TrainPlan:
     """The toy's lowered stage; `start` names a checkpoint to resume from."""
     train = Train(
         kind="train",
-        model=MODEL,
+        model=model,
         rows=Ref("rows@rows"),
         objective=NextToken(kind="next_token"),
         batch=Batch(rows=4, micro_rows=1),
@@ -66,7 +75,7 @@ def plan(
         row_tokens=ROW_TOKENS,
         micro_batches=4,
         tokens_per_step=4 * ROW_TOKENS,
-        parameters=parameters(MODEL),
+        parameters=parameters(model),
         deepspeed=deepspeed_config(train, 4),
     )
 
