@@ -9,7 +9,7 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from engine.data.tokenizers.export import export_tokenizer
-from engine.models.huggingface import alibi_gpt, llama, mamba2
+from engine.models.huggingface import alibi_gpt, binary, llama, mamba2
 from engine.models.huggingface.folder import read_config, tensors, write_modelling
 from engine.models.init import Weights, parameter_shapes
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
@@ -49,11 +49,11 @@ def hf_name(name: str, model: Model) -> str:
     """transformers' name of a parameter of the engine's module."""
     match model:
         case Llama():
-            return llama.hf_name(name)
+            return binary.named(name, llama.hf_name, model.linear)
         case AlibiGpt():
             return name
         case Mamba2():
-            return mamba2.hf_name(name)
+            return binary.named(name, mamba2.hf_name, model.linear)
         case _:
             assert_never(model)
 
@@ -62,22 +62,23 @@ def config_of(model: Model, end_id: int | None) -> dict[str, Any]:
     """config.json of a spec."""
     match model:
         case Llama():
-            return llama.config_of(model, end_id)
+            return binary.configured(llama.config_of(model, end_id), model.linear)
         case AlibiGpt():
             return alibi_gpt.config_of(model, end_id)
         case Mamba2():
-            return mamba2.config_of(model, end_id)
+            return binary.configured(mamba2.config_of(model, end_id), model.linear)
         case _:
             assert_never(model)
 
 
 def spec_of(config: Mapping[str, Any], folder: Path) -> Model:
     """The spec of a config.json; ArtifactError names the first setting that no module of the engine can follow."""
+    config, how = binary.split(config)
     match config.get("model_type"):
         case "llama":
-            return llama.spec_of(config, folder)
+            return llama.spec_of(config, folder).replace(linear=how)
         case "mamba2":
-            return mamba2.spec_of(config, folder)
+            return mamba2.spec_of(config, folder).replace(linear=how)
         case alibi_gpt.MODEL_TYPE:
             return alibi_gpt.spec_of(config, folder)
         case other:
