@@ -8,6 +8,7 @@ from engine.artifacts.disk import write_whole
 from engine.cli.answer import Answer
 from engine.cli.project import Project, project
 from engine.compile.dvc import MARK
+from engine.compile.launch import SUFFIX
 from engine.spec.errors import Problem, SpecError
 
 STAMP = "All that `facsimile compile` makes was current when this was written.\n"
@@ -62,6 +63,7 @@ def is_ours(pipeline: Path) -> bool:
 
 
 def generated_before(here: Project) -> list[Path]:
-    """Files below specs/ that an earlier compile wrote: golden plans, and dvc.yaml files that begin as ours do."""
+    """Files below specs/ that an earlier compile wrote: golden plans, and pipelines and scripts marked as ours."""
+    scripts = [path for path in here.specs.glob(f"*/*{SUFFIX}") if MARK.encode("utf-8") in path.read_bytes()]
     pipelines = [path for path in here.specs.glob("*/dvc.yaml") if is_ours(path)]
-    return sorted([*here.specs.glob("*/*.plan.json"), *pipelines])
+    return sorted([*here.specs.glob("*/*.plan.json"), *pipelines, *scripts])

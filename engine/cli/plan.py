@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.answer import Answer, table
 from engine.cli.project import placement, project
 from engine.compile.plan import Plan, PlannedRun
+from engine.compile.state import state_line, too_large
 from engine.spec.canonical import plain
 from engine.spec.errors import ArtifactError, SpecError
 from engine.train.spec import TrainPlan
@@ -37,7 +38,11 @@ def answer(args: argparse.Namespace) -> Answer:
     runs = [_data(run, *states[run.name]) for run in plan.runs.values()]
     data = {"experiment": plan.name, "runs": runs, "would_run": [run.name for run in waiting]}
     rows = [_row(run, *states[run.name]) for run in plan.runs.values()]
-    return Answer(f"{table(HEADER, rows, NUMBERS)}\n{_summary(len(rows), waiting)}", data)
+    notes = too_large(plan)
+    if waiting and plan.experiment.scale != "proxy":
+        notes = (state_line(plan), *notes)
+    data["notes"] = list(notes)
+    return Answer("\n".join([table(HEADER, rows, NUMBERS), _summary(len(rows), waiting), *notes]), data)
 
 
 def deepspeed(plan: Plan, stage: str) -> list[dict[str, Any]]:

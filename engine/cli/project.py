@@ -12,6 +12,7 @@ import engine
 from engine.artifacts.placement import Placement
 from engine.compile.code import CodeIndex
 from engine.compile.dvc import dvc_stage, dvc_yaml
+from engine.compile.launch import SUFFIX, sbatch
 from engine.compile.plan import Plan, compile_spec, golden_text
 from engine.spec.errors import Problem, SpecError
 from engine.spec.nearest import did_you_mean
@@ -114,13 +115,14 @@ class Project:
         return plans
 
     def generated(self, plans: list[Plan]) -> dict[Path, str]:
-        """Every generated file with its text: golden plans, the root dvc.yaml, one for each paper's larger runs."""
+        """Every generated file with its text: golden plans, pipelines (larger runs have their own), launch scripts."""
         files = {plan.files[0].with_suffix(".plan.json"): golden_text(plan) for plan in plans}
         proxies = [plan for plan in plans if plan.experiment.scale == "proxy"]
         files[self.root / "dvc.yaml"] = dvc_yaml(proxies, self.root, self.root)
         for folder in sorted({plan.files[0].parent for plan in plans if plan not in proxies}):
             mine = [plan for plan in plans if plan not in proxies and plan.files[0].parent == folder]
             files[folder / "dvc.yaml"] = dvc_yaml(mine, self.root, folder)
+            files |= {plan.files[0].with_suffix(SUFFIX): sbatch(plan, self.root) for plan in mine}
         return files
 
 

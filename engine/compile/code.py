@@ -116,7 +116,10 @@ class CodeIndex:
             rest = names[depth:]
             if rest and rest[0] in module.statements:
                 return module, rest
-            if rest and module.imports.get(rest[0], own := names[: depth + 1]) != own:  # a package may import its own
+            own = names[: depth + 1]
+            if (
+                rest and module.imports.get(rest[0], own)[: depth + 1] != own
+            ):  # a package may import its own, and out of it
                 return (*module.imports[rest[0]], *rest[1:])
             inner = self.module(names[: depth + 1]) if rest else None
             if inner is None:

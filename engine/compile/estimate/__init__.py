@@ -5,7 +5,9 @@ from typing import assert_never
 from engine.compile.estimate.device import CORE, Device
 from engine.compile.estimate.memory import FP32_BYTES, Memory, checkpoint_bytes, scoring_memory, train_memory
 from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
+from engine.compile.estimate.tasks import task_reading
 from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
+from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import Claims, PerplexityPlan
 from engine.experiment import Lowered
 from engine.models.pretrained.spec import Import
@@ -35,6 +37,8 @@ class StageEstimate(Spec):
     """Of one rank."""
     artifact_bytes: Index = 0
     seconds: NonNegative = 0.0
+    unknown: tuple[str, ...] = ()
+    """What the figures leave out, since only the data will tell."""
     device: str
     flops_per_second: Positive
     """The rate of one device that `seconds` takes; devices are taken to scale perfectly."""
@@ -47,6 +51,8 @@ def estimate(stage: Lowered, device: Device = CORE) -> StageEstimate:
             return _train(stage, device)
         case PerplexityPlan():
             return _perplexity(stage, device)
+        case LmEvalPlan():
+            return _lm_eval(stage, device)
         case Import():
             return _import(stage, device)
         case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | PackPlan() | Claims():
@@ -89,10 +95,36 @@ def _import(stage: Import, device: Device) -> StageEstimate:
 def _perplexity(stage: PerplexityPlan, device: Device) -> StageEstimate:
     model, window = stage.model, stage.window_tokens
     return StageEstimate(
+        unknown=(f"the tokens of {stage.documents!s}",),
         device=device.name,
         flops_per_second=device.flops_per_second(stage.kernels.products),
         parameters=parameters(model),
         scales=counts(model).scales,
         flops_per_token=forward_flops_per_row(model, window, stage.kernels) // window,
         memory=scoring_memory(model, stage.batch_rows, window, stage.kernels),
+    )
+
+
+def _lm_eval(stage: LmEvalPlan, device: Device) -> StageEstimate:
+    """Every sequence as long as the mean one of its task, one at a time, and none longer than the context."""
+    model, kernels = stage.model, stage.kernels
+    tokens = flops = 0
+    for task in stage.tasks:
+        reading = task_reading(task)
+        if reading is not None:
+            length = min(reading.tokens // reading.sequences, stage.context_tokens)
+            tokens += reading.sequences * length
+            flops += reading.sequences * forward_flops_per_row(model, length, kernels)
+    rate = device.flops_per_second(kernels.products)
+    return StageEstimate(
+        unknown=tuple(f"the tokens of {task.name}" for task in stage.tasks if task_reading(task) is None),
+        device=device.name,
+        flops_per_second=rate,
+        parameters=parameters(model),
+        scales=counts(model).scales,
+        tokens=tokens,
+        flops_per_token=flops // tokens if tokens else 0,
+        flops=flops,
+        memory=scoring_memory(model, 1, stage.context_tokens, kernels),
+        seconds=flops / rate,
     )
