@@ -1,7 +1,9 @@
-"""Tokens a second of a training step: the engine's loop under DeepSpeed beside a plain torch loop with transformers.
+"""The training step beside plain transformers with torch's AdamW, both in one process and turn about, by setting.
 
-Both train the quickstart's model on the same rows with one thread in the same closed environment, one after the other.
-Prints both rates, their ratio, and the seconds from start to the first step.
+Every case is the whole step: forward, backward, norm and clipping, update. Each process has one instruction set and one
+number of threads, for both sides alike, set by the engine's closed environment. The last column is 6 x parameters x
+tokens / time over the rate of a 2048 x 2048 x 2048 fp32 product, measured in the same turns. A second table sets the
+engine's loop under DeepSpeed, with its logs and checkpoints, beside the plain loop, in processes of their own.
 """
 
 import json
@@ -9,106 +11,222 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.artifacts.draft import Draft
-from engine.artifacts.environment import closed_environment
+from engine.artifacts.environment import closed_environment, effective, not_in_effect
 from engine.artifacts.observation import OBSERVED
 from engine.compile.deepspeed import deepspeed_config
+from engine.kernels.spec import ChunkedLoss, Kernels
+from engine.models.build import build, load_weights
 from engine.models.huggingface import config_of
+from engine.models.init import initial_weights
+from engine.models.rates import rate_scales
 from engine.models.spec import Llama
 from engine.spec.numerics import Numerics
+from engine.train.checkpoint import moment_names
+from engine.train.objective import Objective
+from engine.train.optimizers.adamw import AdamWOptimizer
 from engine.train.run import run_train
-from engine.train.spec import Batch, Checkpoints, TrainPlan
+from engine.train.spec import AdamW, Batch, Checkpoints, Cosine, NextToken, TrainPlan
 from tests.train import toy
 
-MODEL = Llama(
-    kind="llama", vocabulary=4096, layers=5, width=192, heads=6, kv_heads=6, mlp=512, context=256, tied=True
+ROWS, TOKENS, TURNS = 8, 256, 7
+ADAMW = AdamW(
+    kind="adamw", lr=Cosine(kind="cosine", peak=1e-3, floor=1e-4, warmup_steps=1), betas=(0.9, 0.95), weight_decay=0.1,
+    clip=1.0,
 )  # fmt: skip
-ROWS, ROW_TOKENS, STEPS = 4, 256, 30
+NATIVE = Kernels(
+    norm="native", rotary="native", gate="native", adamw="native", linear_cross_entropy=ChunkedLoss(kind="chunked")
+)
+SETTINGS = {
+    "reference": Kernels(),
+    "native": NATIVE,
+    "inductor": Kernels(adamw="native", linear_cross_entropy=ChunkedLoss(kind="chunked"), graph="inductor"),
+    "native bf16": NATIVE.replace(products="bf16"),
+    "inductor bf16": Kernels(
+        adamw="native", linear_cross_entropy=ChunkedLoss(kind="chunked"), graph="inductor", products="bf16"
+    ),
+}
+RUNS = (
+    ("avx2", 1, 256, "reference,native,inductor"),
+    ("amx", 1, 256, "reference,native,inductor,native bf16,inductor bf16"),
+    ("amx", 2, 256, "reference,native,inductor,native bf16,inductor bf16"),
+    ("avx2", 1, 512, "native"),
+    ("amx", 1, 512, "native,inductor"),
+)
+Step = Callable[[], None]
 
 
-def rows() -> np.ndarray:
-    """Ids of all steps, drawn evenly."""
-    return np.random.Generator(np.random.Philox(1)).integers(0, 4096, (STEPS * ROWS, ROW_TOKENS)).astype(np.uint16)
+def model_of(width: int) -> Llama:
+    """Six layers; heads of 64."""
+    heads, mlp = width // 64, {256: 704, 512: 1408}[width]
+    return Llama(
+        kind="llama", vocabulary=4096, layers=6, width=width, heads=heads, kv_heads=heads, mlp=mlp, context=TOKENS,
+        tied=True,
+    )  # fmt: skip
+
+
+def batch() -> torch.Tensor:
+    """ids_BT, drawn evenly."""
+    drawn = np.random.Generator(np.random.Philox(1)).integers(0, 4096, (ROWS, TOKENS))
+    return torch.from_numpy(drawn)
+
+
+def plain(model: Llama) -> Step:
+    """transformers' model and torch's AdamW."""
+    theirs = LlamaForCausalLM(LlamaConfig(**config_of(model, end_id=2))).train()
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, foreach=True)
+    ids_BT = batch()
+
+    def step() -> None:
+        theirs(input_ids=ids_BT, labels=ids_BT).loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def ours(model: Llama, kernels: Kernels) -> Step:
+    """The engine's objective, norm and update, as the loop calls them."""
+    module = build(model, kernels)
+    load_weights(module, initial_weights(model, 1), "the bench")
+    objective = Objective(module, NextToken(kind="next_token"), kernels)
+    optimizer = AdamWOptimizer(module, ADAMW, rate_scales(model), moment_names(ADAMW), kernels.adamw)
+    ids_BT, count = batch(), iter(range(1, 1000))
+
+    def step() -> None:
+        objective(ids_BT)["next_token"].backward()
+        norms = [torch.linalg.vector_norm(p.grad, dtype=torch.float64).item() for p in module.parameters()]
+        norm = sum(n * n for n in norms) ** 0.5
+        optimizer.prepare(next(count), 1e-3, min(1.0, 1.0 / (norm + 1e-6)))
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def paired(width: int, names: list[str]) -> dict[str, Any]:
+    """Seconds of each case, turn about, and the rate of the large product."""
+    model = model_of(width)
+    square = torch.ones(2048, 2048)
+    cases: dict[str, Step] = {"product": lambda: void(torch.mm(square, square)), "plain": plain(model)}
+    for name in names:
+        cases[name] = ours(model, SETTINGS[name])
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for turn in range(TURNS + 2):
+        for name, step in cases.items():
+            began = time.perf_counter()
+            step()
+            if turn >= 2:  # the first two compile and warm up
+                seconds[name].append(time.perf_counter() - began)
+    parameters = sum(w.size for w in initial_weights(model, 1).values())
+    return {"seconds": seconds, "flop": 6 * parameters * ROWS * TOKENS}
+
+
+def void(_: torch.Tensor) -> None:
+    """Drops a result."""
+
+
+def measure(instructions: str, threads: int, width: int, names: str) -> None:
+    """One process's part: prints its numbers as JSON."""
+    numerics = Numerics.model_validate({"instruction_set": instructions, "threads": threads})
+    odd = not_in_effect(numerics, effective())
+    assert not odd, odd
+    print(json.dumps(paired(width, names.split(","))))
+
+
+def rows_of(found: dict[str, Any], head: str) -> list[str]:
+    """Table rows: the median of the ratios of neighbours in time, their spread, and the fraction of the product."""
+    seconds = found["seconds"]
+    rate = 2 * 2048**3 / min(seconds["product"])
+    lines = []
+    for name, own in seconds.items():
+        if name == "product":
+            continue
+        ratios = sorted(a / b for a, b in zip(seconds["plain"], own, strict=True))
+        spread = f"{median(ratios):.2f} ({ratios[1]:.2f} to {ratios[-2]:.2f})"
+        of_product = found["flop"] / median(own) / rate
+        lines.append(f"| {head} | {name} | {median(own) * 1e3:.0f} | {spread} | {of_product:.2f} |")
+    return lines
+
+
+def child(*arguments: object, numerics: Numerics) -> Any:
+    """A process of this bench in a closed environment; what its last line says."""
+    base = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()), "HOME": str(Path.home())}
+    command = [sys.executable, "-W", "ignore", "-m", "bench.training", *map(str, arguments)]
+    done = subprocess.run(command, env=closed_environment(numerics, base), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+DEEPSPEED_STEPS = 12
 
 
 def plan() -> TrainPlan:
-    """The toy's plan with the quickstart's sizes."""
-    wide = toy.plan(steps=STEPS).replace(
-        model=MODEL,
-        batch=Batch(rows=ROWS, micro_rows=ROWS),
-        row_tokens=ROW_TOKENS,
-        micro_batches=1,
-        tokens_per_step=ROWS * ROW_TOKENS,
-        checkpoints=Checkpoints(every_steps=STEPS),
-    )
-    return wide.replace(deepspeed=deepspeed_config(wide, 1))
+    """The toy's plan with the sizes of the first table."""
+    sizes = toy.plan(steps=DEEPSPEED_STEPS).replace(
+        model=model_of(256), kernels=NATIVE, batch=Batch(rows=ROWS, micro_rows=ROWS), row_tokens=TOKENS,
+        micro_batches=1, tokens_per_step=ROWS * TOKENS, checkpoints=Checkpoints(every_steps=DEEPSPEED_STEPS),
+    )  # fmt: skip
+    return sizes.replace(deepspeed=deepspeed_config(sizes, 1))
 
 
-def ours(folder: Path) -> None:
+def under_deepspeed(folder: Path) -> None:
     """The engine's own report of a run through DeepSpeed's launcher."""
     pack = Draft(folder / "pack")
-    with pack.array("rows", "ids", np.dtype(np.uint16), (ROW_TOKENS,)) as ids:
-        ids.write(rows())
+    with pack.array("rows", "ids", np.dtype(np.uint16), (TOKENS,)) as ids:
+        ids.write(np.tile(batch().numpy().astype(np.uint16), (DEEPSPEED_STEPS, 1)))
     with pack.array("rows", "order", np.dtype(np.int64), ()) as order:
-        order.write(np.arange(STEPS * ROWS))
+        order.write(np.arange(DEEPSPEED_STEPS * ROWS))
     pack.close("rows")
     out = folder / "out"
     out.mkdir()
-    began = time.perf_counter()
     run_train(plan(), toy.inputs(folder / "pack"), Draft(out), toy.placement(folder))
-    whole = time.perf_counter() - began
-    observed = json.loads((out / OBSERVED).read_text())
-    around = whole - STEPS * observed["seconds_per_step"]
-    report("facsimile", observed["seconds_per_step"], around, observed["peak_bytes"])
+    print(json.dumps(json.loads((out / OBSERVED).read_text())))
 
 
-def theirs(folder: Path) -> None:
-    """transformers' model and torch's AdamW in a bare loop."""
-    assert folder.is_dir()
-    began = time.perf_counter()
-    model = LlamaForCausalLM(LlamaConfig(**config_of(MODEL, end_id=2))).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, foreach=True)
-    batches = torch.split(torch.from_numpy(rows().astype(np.int64)), ROWS)
-    ready = time.perf_counter()
-    for ids in batches:
-        model(input_ids=ids, labels=ids).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    report("torch", (time.perf_counter() - ready) / STEPS, ready - began, 0)
-
-
-def report(who: str, seconds_per_step: float, around: float, peak: int) -> None:
-    """One line of JSON for the parent."""
-    rate = ROWS * ROW_TOKENS / seconds_per_step
-    print(json.dumps({"who": who, "tokens_per_second": rate, "seconds_around": around, "peak_bytes": peak}), flush=True)
-
-
-def measured(who: str) -> dict[str, float]:
-    """Runs one side in a process with a closed environment."""
-    environment = closed_environment(Numerics(), {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd())})
-    command = [sys.executable, "-m", "bench.training", who]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def deepspeed_table() -> None:
+    """The loop with everything round it, native kernels, one thread."""
+    observed = child("deepspeed", numerics=Numerics())
+    alone = child("avx2", 1, 256, "native", numerics=Numerics())["seconds"]
+    print("\n| avx2, 1 thread, width 256 | tokens/s | of plain |\n| --- | --- | --- |")
+    for name in ("plain", "native"):
+        own = median(alone[name])
+        print(f"| {name} | {ROWS * TOKENS / own:,.0f} | {median(alone['plain']) / own:.2f} |")
+    rate = observed["tokens_per_second"]
+    print(f"| native under DeepSpeed ZeRO 0, logs and checkpoints | {rate:,.0f} |", end=" ")
+    print(f"{rate * median(alone['plain']) / ROWS / TOKENS:.2f} |")
+    print(f"\nStart-up {observed['start_up_seconds']} s, peak memory {observed['peak_bytes'] / 2**20:,.0f} MiB.")
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
+    if sys.argv[1:2] == ["deepspeed"]:
         with tempfile.TemporaryDirectory() as folder:
-            {"ours": ours, "theirs": theirs}[sys.argv[1]](Path(folder))
-        return
-    results = [(measured("ours"), measured("theirs")) for _ in range(3)]
-    mine, other = (max(pair[i]["tokens_per_second"] for pair in results) for i in (0, 1))
-    print(f"best of {len(results)}: facsimile {mine:,.0f} tokens/s, torch {other:,.0f}: ratio {mine / other:.2f}")
-    print(f"start, launch and checkpoints around the steps: {min(r[0]['seconds_around'] for r in results):.1f} s")
-    print(f"peak memory of the rank: {results[0][0]['peak_bytes'] / 2**20:,.0f} MiB")
+            under_deepspeed(Path(folder))
+    elif sys.argv[1:]:
+        instructions, threads, width, names = sys.argv[1:]
+        measure(instructions, int(threads), int(width), names)
+    else:
+        print(
+            "| instructions, threads, width | case | ms a step | times plain (range) | of sgemm |\n"
+            + "| --- " * 5
+            + "|"
+        )
+        for instructions, threads, width, names in RUNS:
+            numerics = Numerics.model_validate({"instruction_set": instructions, "threads": threads})
+            found = child(instructions, threads, width, names, numerics=numerics)
+            print("\n".join(rows_of(found, f"{instructions}, {threads}, {width}")), flush=True)
+        deepspeed_table()
 
 
 if __name__ == "__main__":

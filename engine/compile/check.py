@@ -15,6 +15,7 @@ from engine.models.pretrained.spec import Import
 from engine.models.spec import Alibi, AlibiGpt, Llama, Mamba2, Model, PartialRotary
 from engine.spec.errors import Problem
 from engine.spec.nearest import did_you_mean
+from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.spec import Cosine, FromCheckpoint, Schedule, Train
@@ -35,7 +36,7 @@ def problems(experiment: Experiment) -> list[Problem]:
             )
         broken = list(reference_problems(run, stage, above))
         found += broken
-        alone = list(own_problems(stage))
+        alone = [*own_problems(stage), *_products(stage, experiment.numerics)]
         together: list[tuple[str, str]] = []
         if not broken and named(stage, above) <= sound:
             sound.add(run)
@@ -43,6 +44,25 @@ def problems(experiment: Experiment) -> list[Problem]:
         found += [Problem(text, f"stages.{run}.{path}") for path, text in (*alone, *together)]
         above[run] = rewrite(stage, lambda ref: settled(ref, above))
     return found + list(claim_problems(experiment))
+
+
+def _products(stage: Stage, numerics: Numerics) -> Iterator[tuple[str, str]]:
+    """Number formats and graphs that the instruction set, or the kind of stage, does not offer."""
+    match stage:
+        case Train() | Perplexity():
+            if stage.kernels.products == "bf16" and numerics.instruction_set == "avx2":
+                yield (
+                    "kernels.products",
+                    "bf16 products want numerics.instruction_set avx512 or amx; oneDNN has none under avx2, and torch's"
+                    " own are slower than fp32",
+                )
+            if isinstance(stage, Perplexity) and stage.kernels.graph == "inductor":
+                yield (
+                    "kernels.graph",
+                    "a graph is compiled for one shape, and windows at the ends of documents have many; write eager",
+                )
+        case _:
+            return
 
 
 def named(stage: Stage, above: Runs) -> set[str]:

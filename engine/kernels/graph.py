@@ -1,7 +1,7 @@
 """`graph: inductor`: a method of a module compiled by torch.compile, its code kept in a folder of the engine's own.
 
-Modules and the names of their parameters stay as they are. One shape is compiled; another shape, or an operation that
-the graph cannot hold, is an error and never a silent return to eager.
+Modules and the names of their parameters stay as they are. One shape is compiled; so many others that torch would go
+back to eager are an error.
 """
 
 import os
@@ -23,8 +23,11 @@ Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
 
-def compiled(method: Callable[Given, Found], graph: Graph) -> Callable[Given, Found]:
-    """The method, compiled forward and backward at its first call; ArtifactError when there is no compiler."""
+def compiled(method: Callable[Given, Found], graph: Graph, whole: bool) -> Callable[Given, Found]:
+    """The method, compiled forward and backward at its first call; ArtifactError when there is no compiler.
+
+    `whole` refuses what the graph cannot hold; without it, such calls run between two graphs.
+    """
     ran("graph", graph)
     match graph:
         case "eager":
@@ -35,7 +38,7 @@ def compiled(method: Callable[Given, Found], graph: Graph) -> Callable[Given, Fo
             dynamo_config.fail_on_recompile_limit_hit = True
             inductor_config.deterministic = True  # nothing is chosen by timing
             inductor_config.compile_threads = 1
-            return torch.compile(method, fullgraph=True, dynamic=False)
+            return torch.compile(method, fullgraph=whole, dynamic=False)
         case _:
             assert_never(graph)
 

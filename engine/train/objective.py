@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.kernels.graph import compiled
 from engine.kernels.record import ran
-from engine.kernels.spec import Kernels
+from engine.kernels.spec import ChunkedLoss, Kernels
 from engine.models.decoder import Decoder
 from engine.train.objectives.next_token import next_token
 from engine.train.spec import NextToken
@@ -23,7 +23,8 @@ class Objective(nn.Module):
     def __init__(self, model: Decoder[Any], spec: ObjectiveSpec, kernels: Kernels) -> None:
         super().__init__()
         self.model, self.spec, self.kernels = model, spec, kernels
-        self.losses = compiled(self._losses, kernels.graph)  # not `forward`: DeepSpeed hangs its timers there
+        whole = not isinstance(kernels.linear_cross_entropy, ChunkedLoss)  # which runs after the graph, by itself
+        self.losses = compiled(self._losses, kernels.graph, whole)  # not `forward`: DeepSpeed hangs its timers there
 
     def forward(self, ids_BT: Tensor) -> Mapping[str, Tensor]:
         return self.losses(ids_BT)

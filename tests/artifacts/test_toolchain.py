@@ -27,9 +27,16 @@ def test_data_asks_without_torch() -> None:
 def test_computing_depends_on_versions_blas_instruction_set_and_maker() -> None:
     found = toolchain("compute", Numerics())
     assert all(found.facts.values()), found.facts
-    assert found.facts["instruction_set"] == torch.backends.cpu.get_cpu_capability().lower()  # used, not asked for
+    aten = torch.backends.cpu.get_cpu_capability().lower()  # used, not asked for
+    assert found.facts["instruction_set"] in (aten, "amx" if aten == "avx512" else aten)
     assert found == toolchain("compute", Numerics())
     assert found.digest != toolchain("compute", Numerics(threads=2)).digest
+
+
+def test_the_compiler_counts_only_where_something_is_compiled() -> None:
+    plain, compiling = toolchain("compute", Numerics()), toolchain("compute", Numerics(), compiles=True)
+    assert set(compiling.facts) - set(plain.facts) == {"compiler", "cpu_flags"}
+    assert compiling.facts["compiler"].startswith("g++")
 
 
 def test_another_maker_of_the_cpu_is_another_toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,14 @@ CASES = {
     "later": (("documents: corpus@documents", "documents: split@train"), "names no stage that can run before it"),
     "context": (("row_tokens: 32", "row_tokens: 64"), "rows of 64 tokens do not fit a context of 32"),
     "heads": (("width: 32, heads: 2", "width: 32, heads: 3"), "width 32 is no multiple of 3 heads"),
+    "bf16 under avx2": (
+        ("kind: perplexity", "kind: perplexity\n    kernels: {products: bf16}"),
+        "kernels.products: bf16 products want numerics.instruction_set avx512 or amx",
+    ),
+    "graph of many shapes": (
+        ("kind: perplexity", "kind: perplexity\n    kernels: {graph: inductor}"),
+        "kernels.graph: a graph is compiled for one shape",
+    ),
     "warm-up": (("warmup_steps: 2", "warmup_steps: 9"), "longer than the 8 steps"),
     "claim": (("left: train@final", "left: train@final-one"), "claims.0.check.left"),
     "claim id": (("id: traced", "id: resume"), "claims.1.id: the id 'resume' stands twice"),
