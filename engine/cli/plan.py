@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.answer import Answer, table
 from engine.cli.project import placement, project
 from engine.compile.plan import Plan, PlannedRun
-from engine.compile.state import state_line, too_large
+from engine.compile.state import most_memory, scaled, state_line, too_large
 from engine.spec.canonical import plain
 from engine.spec.errors import ArtifactError, SpecError
 from engine.train.spec import TrainPlan
@@ -38,7 +38,7 @@ def answer(args: argparse.Namespace) -> Answer:
     runs = [_data(run, *states[run.name]) for run in plan.runs.values()]
     data = {"experiment": plan.name, "runs": runs, "would_run": [run.name for run in waiting]}
     rows = [_row(run, *states[run.name]) for run in plan.runs.values()]
-    notes = too_large(plan)
+    notes = (*scaled(plan), *most_memory(plan), *too_large(plan)) if plan.experiment.scale != "proxy" else ()
     if waiting and plan.experiment.scale != "proxy":
         notes = (state_line(plan), *notes)
     data["notes"] = list(notes)

@@ -10,12 +10,11 @@ from pathlib import Path
 from engine.compile.dvc import MARK, dvc_stage
 from engine.compile.plan import Plan
 from engine.compile.resolve import stage_of
-from engine.compile.state import state_line
+from engine.compile.state import GIB, state_line
 from engine.train.spec import Train
 
 SUFFIX = ".sbatch"
 HEADROOM = 1.25  # assumed: what the framework and fragmentation add to the memory that is counted
-GIB = 2**30
 
 
 def sbatch(plan: Plan, root: Path) -> str:

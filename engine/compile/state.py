@@ -1,9 +1,11 @@
 """Where an experiment that is not run here stands: ready, and how long it would take on the device it is costed for."""
 
 from engine.compile.estimate.device import device_of
-from engine.compile.plan import Plan, PlannedRun
+from engine.compile.plan import Plan
+from engine.compile.resolve import stage_of
 
 HOUR = 3600  # seconds
+GIB = 2**30
 
 
 def state_line(plan: Plan) -> str:
@@ -28,19 +30,32 @@ def unknown(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for run in plan.runs.values() for text in run.estimate.unknown))
 
 
-def too_large(plan: Plan) -> tuple[str, ...]:
-    """Of runs that need more memory than one device of their estimate has, how many of these it would fill."""
-    device = device_of(plan.experiment.scale)
+def scaled(plan: Plan) -> tuple[str, ...]:
+    """The counts of 1-bit models as papers state them: without alpha and beta."""
+    counts = {(run.estimate.parameters, run.estimate.scales) for run in plan.runs.values() if run.estimate.scales}
     return tuple(
-        _filled(run, device.memory_bytes, device.name) for run in plan.runs.values() if _over(run, device.memory_bytes)
+        f"{parameters - scales:,} parameters, and {scales:,} scales of 1-bit matrices"
+        for parameters, scales in sorted(counts)
     )
 
 
-def _over(run: PlannedRun, most: int | None) -> bool:
-    return most is not None and run.estimate.memory.total_bytes() > most
+def most_memory(plan: Plan) -> tuple[str, ...]:
+    """What fills the memory of the run that needs most, largest first."""
+    run = max(plan.runs.values(), key=lambda run: run.estimate.memory.total_bytes())
+    parts = sorted(((count, name) for name, count in run.estimate.memory if count), reverse=True)
+    told = ", ".join(f"{name} {count / GIB:,.1f} GiB" for count, name in parts)
+    return (f"most memory, {run.name}: {told}",) if parts else ()
 
 
-def _filled(run: PlannedRun, most: int | None, name: str) -> str:
-    assert most is not None
-    devices = -(-run.estimate.memory.total_bytes() // most)
-    return f"{run.name} needs the memory of {devices} x {name}; the engine holds a model on one, or on the host"
+def too_large(plan: Plan) -> tuple[str, ...]:
+    """Of stages that need more memory than the device of their estimate has, how many of these they would fill."""
+    device = device_of(plan.experiment.scale)
+    most = device.memory_bytes
+    if most is None:
+        return ()
+    needs = {stage_of(run.name): -(-run.estimate.memory.total_bytes() // most) for run in plan.runs.values()}
+    return tuple(
+        f"{stage} fills {devices} x {device.name}; the engine holds a model on one device, or on the host"
+        for stage, devices in needs.items()
+        if devices > 1
+    )

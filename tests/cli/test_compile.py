@@ -56,7 +56,7 @@ def test_what_no_spec_makes_any_more_is_found_and_removed(compiled: Path) -> Non
         spec.read_text().replace("experiment: toy", "experiment: large\nscale: full")
     )
     assert call(compiled, "compile").code == 0
-    left = ["specs/toy/dvc.yaml", "specs/toy/large.plan.json"]
+    left = ["specs/toy/dvc.yaml", "specs/toy/large.plan.json", "specs/toy/large.sbatch"]
     assert all((compiled / name).is_file() for name in left)
     spec.with_name("large.yaml").unlink()
     found = call(compiled, "compile", "--check", "--json")

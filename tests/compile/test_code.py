@@ -349,6 +349,15 @@ def test_what_a_package_does_when_it_is_imported_counts(toy: Toy, package: str) 
         assert different(toy(Train(), add={package: ""}), toy(Train(), add=does)) == {name}
 
 
+def test_a_package_may_name_a_function_as_the_module_that_it_is_from(toy: Toy) -> None:
+    add = {
+        "data/sound/__init__.py": "from toy.data.sound.sound import sound\n\ndef tell():\n    return sound()\n",
+        "data/sound/sound.py": "def sound():\n    return 1\n",
+    }
+    uses = ("data/run.py", "LIMIT = 10", "from toy.data.sound import tell\n\nLIMIT = tell()")
+    assert "toy.data.sound.sound.sound" in toy(Clean(), uses, add=add).definitions
+
+
 def test_methods_of_the_placement_count_and_its_fields_do_not(toy: Toy) -> None:
     file = "artifacts/placement.py"
     placement = "class Placement:\n    root: Path\n    def scratch(self):\n        return 1\n"
