@@ -39,6 +39,7 @@ from engine.evaluate.lm_eval.spec import (
     Seeds,
 )
 from engine.evaluate.lm_eval.spec import Task as TaskSpec
+from engine.evaluate.lm_eval.special import special_texts
 from engine.kernels import record
 from engine.models.build import build, load_weights
 from engine.spec.canonical import digest, plain
@@ -148,8 +149,9 @@ def language_model(stage: LmEvalPlan, inputs: Inputs) -> DecoderLM:
     checkpoint = inputs.one(stage.checkpoint)
     model = build(stage.model, stage.kernels)
     load_weights(model, read_tensors(checkpoint.folder, "model"), f"{checkpoint.run}@{checkpoint.output}")
-    tokenizer = load_tokenizer(inputs.one(stage.tokenizer).folder)
-    return DecoderLM(model.eval(), tokenizer, stage.context_tokens, stage.batch_rows)
+    folder = inputs.one(stage.tokenizer).folder
+    special = special_texts(folder)
+    return DecoderLM(model.eval(), load_tokenizer(folder), stage.context_tokens, stage.batch_rows, special)
 
 
 def evaluated(ready: Ready, lm: DecoderLM, stage: LmEvalPlan) -> tuple[dict[str, JsonValue], list[Any]]:

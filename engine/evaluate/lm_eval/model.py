@@ -7,7 +7,8 @@ text, the end token stands in for an empty context, and a sequence that is too l
 T positions, V vocabulary, N tokens of a continuation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,16 @@ Score = tuple[float, bool]
 class DecoderLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     """A decoder and its tokenizer; at most `context` positions go through the model."""
 
-    def __init__(self, model: Decoder[Any], tokenizer: Tokenizer, context: int, batch_rows: int) -> None:
+    def __init__(
+        self,
+        model: Decoder[Any],
+        tokenizer: Tokenizer,
+        context: int,
+        batch_rows: int,
+        special: Mapping[int, str] | None = None,
+    ) -> None:
         super().__init__()
+        self._special = dict(special or {})  # special tokens as they are written: a stop text may be one
         self.truncated = 0  # requests that lost their beginning
         self._model, self._text, self._context, self._batch_rows = model, tokenizer, context, batch_rows
 
@@ -130,16 +139,19 @@ class DecoderLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
             if token == self.eot_token_id:
                 break
             found.append(token)
-            written = self._spell(found)
+            written = self._spell(found, self._special)
             if any(stop in written for stop in stops):
                 break
             logits_1V = self._model.step(torch.tensor([token]), state)
         return self._spell(found)
 
-    def _spell(self, ids: list[int]) -> str:
-        """The text of ids; a model may have more ids than its tokenizer, and they spell nothing."""
-        known = np.array([token for token in ids if token < self._text.vocabulary], dtype=np.int64)
-        return self._text.decode(known).decode("utf-8", "replace") if len(known) else ""
+    def _spell(self, ids: list[int], special: Mapping[int, str] = MappingProxyType({})) -> str:
+        """The text of ids; those that only the model has spell nothing, special ones what the caller says."""
+        pieces = (special[token].encode() if token in special else self._piece(token) for token in ids)
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def _piece(self, token: int) -> bytes:
+        return self._text.decode(np.array([token])) if token < self._text.vocabulary else b""
 
 
 def _longest_first(request: Pair) -> tuple[int, list[int]]:
