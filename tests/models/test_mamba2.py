@@ -1,6 +1,7 @@
 """Mamba-2: weights, both ways through the module, 1-bit matrices on both, and transformers on shared weights."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,15 @@ IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(1)).integers(0, 3
 FUSED = Kernels(ssd_scan=NativeScan(kind="native", chunk=16), causal_conv="native", gate="native", norm="native")
 DEFINED = Kernels(ssd_scan=RecurrentScan(kind="reference"))
 FBI = FbiLinear(kind="fbi")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small take longer with more, if the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def tiny(**changes: object) -> Mamba2:

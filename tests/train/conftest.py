@@ -11,9 +11,10 @@ from engine.artifacts.environment import closed_environment
 from engine.kernels.spec import ChunkedLoss, Kernels
 from engine.spec.canonical import pretty
 from engine.spec.numerics import Numerics
+from engine.spec.ref import Ref
 from engine.train.job import Job
 from engine.train.launch import check_ended, ranks
-from engine.train.spec import Layout, TrainPlan
+from engine.train.spec import FromCheckpoint, Layout, TrainPlan
 from tests.train import toy
 
 
@@ -47,6 +48,8 @@ def cells(tmp_path_factory: pytest.TempPathFactory, closed: None) -> Cells:  # n
     root = tmp_path_factory.mktemp("cells")
     toy.write_rows(root / "pack")
     straight, resumed = toy.plan(), {step: toy.plan(start=f"straight@step-{step}") for step in (2, 4)}
+    mamba2 = toy.plan(model=toy.MAMBA2).replace(kernels=toy.MAMBA2_KERNELS)
+    resume = FromCheckpoint(kind="checkpoint", checkpoint=Ref("mamba2@step-4"))
     run_jobs(
         root,
         {
@@ -61,6 +64,8 @@ def cells(tmp_path_factory: pytest.TempPathFactory, closed: None) -> Cells:  # n
                 toy.plan(Layout(zero=2), start="alibi_gpt@step-4", model=toy.ALIBI_GPT),
                 "alibi_gpt/step-4",
             ),
+            "mamba2": (mamba2, ""),
+            "mamba2-resumed": (mamba2.replace(start=resume), "mamba2/step-4"),
             "zero2-resumed": (toy.plan(Layout(zero=2), start="straight@step-4"), "straight/step-4"),
         },
     )

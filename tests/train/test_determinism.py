@@ -37,6 +37,12 @@ def test_rates_under_mup_hold_in_the_flat_partitions_of_zero_2(cells: Cells) -> 
     assert cells.digests("alibi_gpt-zero2-resumed")["step-6"] == cells.digests("alibi_gpt")["step-6"]
 
 
+def test_a_one_bit_mamba2_on_native_kernels_learns_and_resumes(cells: Cells) -> None:
+    steps = read_steps(cells.root / "mamba2" / LOG, 1)
+    assert steps[-1].loss < steps[0].loss
+    assert cells.digests("mamba2-resumed")["step-6"] == cells.digests("mamba2")["step-6"]
+
+
 def test_resumed_run_logs_its_own_steps_as_the_straight_run_did(cells: Cells) -> None:
     straight = read_steps(cells.root / "straight" / LOG, 1)
     assert read_steps(cells.root / "resumed4" / LOG, 5) == straight[4:]

@@ -11,7 +11,8 @@ from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
-from engine.models.spec import Alibi, AlibiGpt, Llama, Model, MuP
+from engine.kernels.spec import Kernels, NativeScan
+from engine.models.spec import Alibi, AlibiGpt, FbiLinear, Llama, Mamba2, Model, MuP
 from engine.spec.numerics import Numerics
 from engine.spec.philox import generator
 from engine.spec.ref import Ref
@@ -36,6 +37,11 @@ ALIBI_GPT = AlibiGpt(
     kind="alibi_gpt", vocabulary=300, layers=2, width=32, heads=4, mlp=48, context=16, position=Alibi(kind="alibi"),
     mup=MuP(base_width=16),
 )  # fmt: skip
+MAMBA2 = Mamba2(
+    kind="mamba2", vocabulary=300, layers=2, width=32, state=16, head_width=16, context=16, tied=True,
+    linear=FbiLinear(kind="fbi"),
+)  # fmt: skip
+MAMBA2_KERNELS = Kernels(ssd_scan=NativeScan(kind="native", chunk=8), causal_conv="native")
 CLIP = 0.5  # below the toy's gradient norms, so that every step is clipped
 
 
