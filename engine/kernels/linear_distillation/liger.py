@@ -16,6 +16,8 @@ from engine.kernels.record import ran
 BACKEND = "linear_distillation: liger"
 TOKENS = 512
 """Positions whose entropy is computed together."""
+IMPLEMENTATION = "nvidia-triton"
+"""Of several in the library, which otherwise takes what it finds installed."""
 KL_OF_TEACHER = 0.0
 """The weight of the library's mixed divergence at which it is KL(teacher || student)."""
 
@@ -42,7 +44,7 @@ def by_liger(
     nothing_ignored, temperature = -(2**31), 1.0
     divergence: Tensor = LigerFusedLinearJSDFunction.apply(
         scaled_ND, head_VD, soft_NE, teacher_head_VE.detach(),
-        None, KL_OF_TEACHER, nothing_ignored, temperature, torch.float32,
+        None, KL_OF_TEACHER, nothing_ignored, temperature, torch.float32, IMPLEMENTATION,
     )  # fmt: skip
     return divergence.float() + entropy(soft_NE, teacher_head_VE)
 

@@ -30,13 +30,13 @@ def interpreted() -> bool:
 
 def rms_norm(x: Tensor, weight_D: Tensor, eps: float) -> Tensor:
     """[..., D] to [..., D], in the dtype that torch gives weight * x."""
-    y: Tensor = Norm.apply(x, weight_D, None, eps)
+    y: Tensor = Norm.apply(x, weight_D, None, eps)  # type: ignore[no-untyped-call]
     return y
 
 
 def layer_norm(x: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float) -> Tensor:
     """[..., D] to [..., D], in the dtype of x."""
-    y: Tensor = Norm.apply(x, weight_D, bias_D, eps)
+    y: Tensor = Norm.apply(x, weight_D, bias_D, eps)  # type: ignore[no-untyped-call]
     return y
 
 
