@@ -69,6 +69,7 @@ def _bases(kind: type[Any]) -> tuple[Dotted, ...]:
     return tuple(_name(base) for base in kind.__mro__)
 
 
+@cache
 def _name(kind: type[Any]) -> Dotted:
     return (*kind.__module__.split("."), kind.__qualname__)
 

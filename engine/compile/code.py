@@ -9,6 +9,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import final
 
@@ -64,6 +65,9 @@ class CodeIndex:
         self.root = package_root
         self._modules: dict[Dotted, Module | None] = {}
         self._packages: dict[Dotted, bool] = {}
+        self._found: dict[Dotted, tuple[Module, Dotted] | None] = {}
+        self._sources: dict[Dotted, dict[str, str]] = {}
+        self._digests: dict[tuple[Dotted, str, frozenset[int]], str] = {}
         self._known: dict[tuple[Dotted, frozenset[Dotted]], list[tuple[Asked, Code]]] = {}
 
     def reach(self, entry: tuple[str, str], stage: Spec) -> Code:
@@ -96,6 +100,11 @@ class CodeIndex:
 
     def find(self, names: Dotted) -> tuple[Module, Dotted] | None:
         """The deepest module that a dotted name leads to through imports, and the names left: () means all of it."""
+        if names not in self._found:
+            self._found[names] = self._find(names)
+        return self._found[names]
+
+    def _find(self, names: Dotted) -> tuple[Module, Dotted] | None:
         seen: set[Dotted] = set()
         while names not in seen:
             seen.add(names)
@@ -142,10 +151,25 @@ class CodeIndex:
             self._packages[name] = self.root.joinpath(*name[1:], "__init__.py").is_file()
         return self._packages[name]
 
-    def kernel_sources(self, module: Module) -> Iterator[Path]:
-        """The files beside a module of the kernels room that are compiled when it runs."""
-        if module.name[1:2] == ("kernels",) and len(module.name) > 2:
-            yield from sorted(file for file in module.file.parent.iterdir() if file.suffix in KERNEL_SOURCES)
+    def kernel_sources(self, module: Module) -> dict[str, str]:
+        """sha256 by path of the files beside a module of the kernels room that are compiled when it runs."""
+        if module.name[1:2] != ("kernels",) or len(module.name) <= 2:
+            return {}
+        if module.name not in self._sources:
+            files = sorted(file for file in module.file.parent.iterdir() if file.suffix in KERNEL_SOURCES)
+            self._sources[module.name] = {
+                file.relative_to(self.root.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+                for file in files
+            }
+        return self._sources[module.name]
+
+    def text_digest(self, module: Module, unit: str, left_out: frozenset[int]) -> str:
+        """sha256 of the text of a definition without some arms; empty where nothing is left."""
+        key = (module.name, unit, left_out)
+        if key not in self._digests:
+            text = module.text(module.definition(unit), left_out)
+            self._digests[key] = hashlib.sha256(text).hexdigest() if text else ""
+        return self._digests[key]
 
 
 @final
@@ -290,11 +314,11 @@ class Walk:
             assert module is not None
             if (name, unit.partition(".")[0]) in self.reached and "." in unit:
                 continue  # the whole class is covered
-            for file in self.index.kernel_sources(module) if unit != TOP else ():
-                yield file.relative_to(self.index.root.parent).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()
-            text = module.text(module.definition(unit), left_out)
-            if text and not is_outside(module, (unit,)):
-                yield f"{'.'.join(name)}.{unit}", hashlib.sha256(text).hexdigest()
+            if unit != TOP:
+                yield from self.index.kernel_sources(module).items()
+            found = self.index.text_digest(module, unit, left_out)
+            if found and not is_outside(module, (unit,)):
+                yield f"{'.'.join(name)}.{unit}", found
 
 
 def absolute(module: Module, names: Dotted) -> Dotted:
@@ -306,7 +330,12 @@ def absolute(module: Module, names: Dotted) -> Dotted:
 
 def is_outside(module: Module, unit: Dotted = ()) -> bool:
     """Whether a module, or a definition in it, is declared to be outside the code digest."""
-    inner = ".".join((*module.name[1:], *unit))
+    return _outside((*module.name[1:], *unit))
+
+
+@cache
+def _outside(names: Dotted) -> bool:
+    inner = ".".join(names)
     return any(inner == out or inner.startswith(f"{out}.") for out in OUTSIDE)
 
 

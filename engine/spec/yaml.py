@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,17 @@ def read(path: Path) -> tuple[Node | None, list[Problem]]:
 
 def parse(raw: bytes, file: str) -> tuple[Node | None, list[Problem]]:
     """As `read`, from bytes; `file` is the name that messages show."""
+    tree, problems = _parsed(raw, file)
+    return tree, list(problems)
+
+
+@lru_cache(maxsize=256)  # a base is read once for each spec that extends it
+def _parsed(raw: bytes, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
     builder = _Builder(file)
     try:
-        return builder.document(_events(_text(raw, file), file)), builder.problems
+        return builder.document(_events(_text(raw, file), file)), tuple(builder.problems)
     except _UnreadableError as error:
-        return None, [*builder.problems, error.problem]
+        return None, (*builder.problems, error.problem)
 
 
 def scalar(text: str) -> Scalar:

@@ -566,7 +566,7 @@ def test_a_model_family_an_objective_and_a_data_step_added_beside_move_nothing(
     stages: dict[str, Lowered], copied: Path
 ) -> None:
     add_beside(copied, "models", "Llama", copied / "models" / "build.py")
-    add_beside(copied, "train", "NextToken", copied / "train" / "loop.py")
+    add_beside(copied, "train", "NextToken", copied / "train" / "objective.py")
     add_beside(copied, "data", "LeastChars", copied / "data" / "clean.py")
     assert moved(stages, copied) == set()
 
