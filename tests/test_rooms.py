@@ -93,7 +93,7 @@ def test_code_is_ascii() -> None:
 def test_no_import_is_local_where_it_need_not_be() -> None:
     """Allowed in dispatch.py, cli/ and a room's run.py (start-up time), and for what the base install does not have."""
     own_sources = ".triton."  # our Triton programs import triton, which only the extra `gpu` brings
-    optional = {"torch", "deepspeed", "transformers", "tokenizers", "sentencepiece", "safetensors", "unearth"}
+    optional = {"torch", "deepspeed", "transformers", "tokenizers", "sentencepiece", "safetensors", "unearth", "gguf"}
     optional |= {"liger_kernel", "mamba_ssm"}
     one_library = "engine.data.tokenizers."  # each of its modules stands for one of them
     local = []

@@ -105,6 +105,10 @@ def stage_sources(stage: object) -> Iterator[SourceNode]:
         case {"kind": str(kind), "sha256": str(sha256), "licence": str(licence), **rest}:
             uri = source_uri(kind, rest)
             yield SourceNode(sha256, str(rest.get("name", uri)), uri, licence)
+        case {"kind": "hub", "repository": repository, "revision": revision, "licence": str(licence), "files": files}:
+            for file in files:
+                uri = f"hf:{repository}@{revision}:{file['path']}"
+                yield SourceNode(file["sha256"], uri, uri, licence)
         case Mapping():
             for key in stage:
                 yield from stage_sources(stage[key])

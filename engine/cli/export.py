@@ -1,20 +1,32 @@
-"""`facsimile export`: a checkpoint as a Hugging Face folder that transformers loads with equal logits."""
+"""`facsimile export`: a checkpoint as a folder for transformers with equal logits, or with 1-bit matrices packed."""
 
 import argparse
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from engine.cli.answer import Answer
 from engine.cli.names import Artifact, artifact_named
 from engine.cli.project import placement, project
+from engine.data.spec import Pack
+from engine.models.pretrained.spec import Import, PublishedTokenizer
+from engine.models.spec import Model
 from engine.spec.errors import SpecError
 from engine.train.spec import TrainPlan
 
+Writer = Callable[[Mapping[str, npt.NDArray[np.float32]], Model, Path | None, Path], None]
+FORMATS = "hf: config.json, safetensors, the tokenizer; packed: one bit for each weight of a 1-bit matrix"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="experiment/stage@step-N or experiment/stage@final")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="experiment/stage@step-N, @final, or @weights of an import"
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
-    parser.add_argument("--format", choices=("hf",), default="hf", help="hf: config.json, safetensors, the tokenizer")
+    parser.add_argument("--format", choices=("hf", "packed"), default="hf", help=FORMATS)
 
 
 def answer(args: argparse.Namespace) -> Answer:
@@ -28,42 +40,61 @@ def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
     found = artifact_named(args.checkpoint, here)
     stage = found.run.stage
-    if not isinstance(stage, TrainPlan) or not found.output.startswith("step-"):
+    if not isinstance(stage, TrainPlan | Import) or not found.output.startswith(("step-", "weights")):
         raise SpecError(f"{args.checkpoint} is no checkpoint; {checkpoints(found)}")
     if args.folder.exists() or not args.folder.parent.is_dir():
         state = "is there already" if args.folder.exists() else f"cannot be made: there is no {args.folder.parent}"
         raise SpecError(f"{args.folder} {state}; name a new folder")
     store = Store(placement(here.root).artifacts)
     checkpoint = open_one(found.plan, found.run.name, found.output, store)
-    tokenizer_run, _, output = tokenizer_of(found.plan.runs[stage.rows.partition("@")[0]].stage).partition("@")
-    tokenizer = open_one(found.plan, tokenizer_run, output, store)
-    check_inputs(store, Inputs({item.ref: (item,) for item in (checkpoint, tokenizer)}))
-    from engine.models.huggingface import export_hf  # torch: only now that there is something to write
-
+    named = tokenizer_of(found)
+    tokenizer = open_one(found.plan, *named.split("@"), store) if named else None
+    check_inputs(store, Inputs({item.ref: (item,) for item in (checkpoint, tokenizer) if item is not None}))
+    write = writer(args.format)
     scratch = args.folder.with_name(f".{args.folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
-    export_hf(read_tensors(checkpoint.folder, "model"), stage.model, tokenizer.folder, scratch)
-    readme = card(checkpoint, stage, read_info(tokenizer.folder), graph(store, found.name))
+    folder = tokenizer.folder if tokenizer else None
+    write(read_tensors(checkpoint.folder, "model"), stage.model, folder, scratch)
+    readme = card(checkpoint, stage, read_info(folder) if folder else None, graph(store, found.name))
     (scratch / "README.md").write_text(readme, encoding="utf-8")
     scratch.rename(args.folder)
     text = f"wrote {args.folder} from {found.name}@{found.output}, content {checkpoint.digest[:12]}"
     return Answer(text, {"folder": str(args.folder), "checkpoint": checkpoint.digest})
 
 
+def writer(form: str) -> Writer:
+    """What writes a folder of this format; torch is imported only now that there is something to write."""
+    if form == "packed":
+        from engine.models.packed import write_packed
+
+        return write_packed
+    from engine.models.huggingface import export_hf
+
+    return export_hf
+
+
 def checkpoints(found: Artifact) -> str:
     """What to name instead."""
-    trains = [found.run] if isinstance(found.run.stage, TrainPlan) else found.plan.runs.values()
-    names = [
-        f"{found.plan.name}/{run.name}@step-N, where N is one of {', '.join(map(str, run.stage.kept_steps()))}"
-        for run in trains
-        if isinstance(run.stage, TrainPlan)
-    ]
+    here = [found.run] if isinstance(found.run.stage, TrainPlan | Import) else found.plan.runs.values()
+    names = []
+    for run in here:
+        match run.stage:
+            case TrainPlan():
+                steps = ", ".join(map(str, run.stage.kept_steps()))
+                names.append(f"{found.plan.name}/{run.name}@step-N, where N is one of {steps}")
+            case Import():
+                names.append(f"{found.plan.name}/{run.name}@weights")
     return f"write {' or '.join(names)}" if names else f"{found.plan.name} trains nothing"
 
 
-def tokenizer_of(pack: object) -> str:
-    """The tokenizer that a pack stage names."""
-    from engine.data.spec import Pack
-
-    assert isinstance(pack, Pack)
-    return str(pack.tokenizer)
+def tokenizer_of(found: Artifact) -> str:
+    """The reference to the tokenizer that a model was trained with or came with; empty where it came with none."""
+    match found.run.stage:
+        case TrainPlan(rows=rows):
+            pack = found.plan.runs[rows.partition("@")[0]].stage
+            assert isinstance(pack, Pack)
+            return str(pack.tokenizer)
+        case Import(tokenizer=PublishedTokenizer()):
+            return f"{found.run.name}@tokenizer"
+        case _:
+            return ""

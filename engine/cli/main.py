@@ -39,6 +39,7 @@ EXTRAS = {
     **dict.fromkeys(("datasets", "deepspeed", "dvc", "safetensors", "sentencepiece"), "train"),
     **dict.fromkeys(("tokenizers", "torch", "transformers"), "train"),
     "lm_eval": "eval",
+    "gguf": "import",
 }  # libraries that only some verbs and stages need, by the extra in pyproject.toml that brings them
 FINE, FAILED, USER_ERROR, OUR_FAULT = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells say it
