@@ -81,6 +81,31 @@ def test_a_broken_rule_is_found(case: str, tmp_path: Path) -> None:
     assert any(message in text for text in found), found
 
 
+ALIBI_GPT = (
+    "kind: llama, vocabulary: 400, layers: 2, width: 32, heads: 2, kv_heads: 1, mlp: 64, context: 32, tied: true",
+    "kind: alibi_gpt, vocabulary: 400, layers: 2, width: 32, heads: 2, mlp: 64, context: 32, position: {kind: alibi}",
+)
+ALIBI_GPT_CASES = {
+    "heads": (("heads: 2, mlp", "heads: 3, mlp"), "stages.train.model.heads: width 32 is no multiple of 3 heads"),
+    "odd channels": (
+        ("{kind: alibi}", "{kind: partial_rotary, channels: 7}"),
+        "stages.train.model.position.channels: 7 channels cannot turn in pairs inside a head of 16;"
+        " write an even number up to 16",
+    ),
+    "channels": (
+        ("{kind: alibi}", "{kind: partial_rotary, channels: 18}"),
+        "stages.train.model.position.channels: 18 channels cannot turn in pairs",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALIBI_GPT_CASES)
+def test_a_broken_rule_of_alibi_gpt_is_found(case: str, tmp_path: Path) -> None:
+    edit, message = ALIBI_GPT_CASES[case]
+    found = broken(tmp_path, ALIBI_GPT, edit)
+    assert any(message in text for text in found), found
+
+
 def test_all_problems_come_at_once_in_order(tmp_path: Path) -> None:
     found = broken(tmp_path, CASES["stage"][0], CASES["batch"][0], CASES["claim id"][0])
     assert next(text.partition(":")[0] for text in found) == "stages.unique.documents"

@@ -28,11 +28,12 @@ def gated(gate: Tensor, up: Tensor) -> Tensor:
     return gate / (1.0 + torch.exp(-gate)) * up
 
 
-def attention(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, scale: float) -> Tensor:
-    """Position by position, over the keys up to it; every query head has its key head."""
+def attention(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, scale: float, slopes_H: Tensor) -> Tensor:
+    """Position by position, over the keys up to it; every query head has its key head. A slope of 0 is no ALiBi."""
     rows = []
     for t in range(q_BHTK.shape[-2]):
         scores_BHS = torch.einsum("bhk,bhsk->bhs", q_BHTK[:, :, t], k_BHSK[:, :, : t + 1]) * scale
+        scores_BHS = scores_BHS - slopes_H[:, None] * (t - torch.arange(t + 1))
         rows.append(torch.einsum("bhs,bhsk->bhk", scores_BHS.softmax(-1), v_BHSK[:, :, : t + 1]))
     return torch.stack(rows, dim=2)
 

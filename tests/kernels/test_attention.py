@@ -51,31 +51,6 @@ def alibi(heads: int) -> Tensor:
     return torch.tensor(slopes(heads))
 
 
-def defined(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, scale: float, heads: int) -> Tensor:
-    """Press et al. 2022, equation 1, query by query over the keys up to it."""
-    rows = []
-    for t in range(q_BHTK.shape[2]):
-        distance_S = t - torch.arange(t + 1)
-        scores_BHS = (q_BHTK[:, :, t : t + 1] @ k_BHSK[:, :, : t + 1].mT)[:, :, 0] * scale
-        weights_BHS = (scores_BHS - alibi(heads).to(scores_BHS)[:, None] * distance_S).softmax(-1)
-        rows.append((weights_BHS[:, :, None] @ v_BHSK[:, :, : t + 1])[:, :, 0])
-    return torch.stack(rows, dim=2)
-
-
-@pytest.mark.parametrize("backend", ["reference", "sdpa"])
-@pytest.mark.parametrize(("heads", "tokens", "head_width"), [(1, 1, 4), (6, 17, 5), (4, 130, 8), (12, 33, 2)])
-def test_alibi_equals_its_definition(heads: int, tokens: int, head_width: int, backend: AttentionBackend) -> None:
-    given = [draw(2, heads, tokens, head_width, seed=s) for s in (1, 2, 3)]
-    ours = [x.clone().requires_grad_() for x in given]
-    theirs = [x.double().requires_grad_() for x in given]
-    y = attention(*ours, scale=1 / head_width, bias_HTT=causal_bias(alibi(heads), tokens), backend=backend)
-    wanted = defined(*theirs, 1 / head_width, heads)
-    dy = draw(2, heads, tokens, head_width, seed=4)
-    found = (y, *torch.autograd.grad(y, ours, dy))
-    for one, other in zip(found, (wanted, *torch.autograd.grad(wanted, theirs, dy.double())), strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=0, atol=2e-6 * max(1.0, other.abs().max().item()))
-
-
 @pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 12, 16, 20, 71, 112])
 def test_slopes_are_those_of_bloom_and_mpt(heads: int) -> None:
     bias_HTT = causal_bias(alibi(heads), 9)

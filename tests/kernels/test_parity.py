@@ -9,6 +9,7 @@ from torch import Tensor
 from engine.kernels.adamw import adamw
 from engine.kernels.adamw.reference import Update
 from engine.kernels.attention import attention
+from engine.kernels.attention.alibi import causal_bias, slopes
 from engine.kernels.binary_linear import binary_linear
 from engine.kernels.causal_conv import causal_conv
 from engine.kernels.gate import gated
@@ -72,12 +73,16 @@ def test_attention(case: Case, backend: Any) -> None:
     keys = [of["batch"], of["kv_heads"], of["positions"], of["head_width"]]
     given = [case.draw(*shape, part=1), case.draw(*keys, part=2), case.draw(*keys, part=3)]
     ours, theirs = leaves(*given), wide(*given)
-    scale = definitions.default_scale(of["head_width"])
+    alibi = of.get("alibi", False)
+    scale = 1.0 / of["head_width"] if alibi else definitions.default_scale(of["head_width"])
+    slopes_H = torch.tensor(slopes(of["heads"])) if alibi else torch.zeros(of["heads"])
+    bias_HTT = causal_bias(slopes_H, of["positions"]) if alibi else None
     shared = of["heads"] // of["kv_heads"]
     q, k, v = theirs
     k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
-    y = attention(*ours, scale=scale, backend=backend)
-    check(case, (y, case.draw(*shape, part=4), ours), theirs, definitions.attention(q, k, v, scale))
+    y = attention(*ours, scale=scale, bias_HTT=bias_HTT, backend=backend)
+    defined = definitions.attention(q, k, v, scale, slopes_H.double())
+    check(case, (y, case.draw(*shape, part=4), ours), theirs, defined)
 
 
 @parity("adamw")
