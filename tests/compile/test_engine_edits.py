@@ -85,12 +85,12 @@ CHANGES = [
     ("data/deal.py", "int(chunks / repeat)", "int(chunks / repeat + 0.5)", ROWS),
     ("data/cut.py", "after - begin", "after - begin + 1", ROWS),
     ("spec/philox.py", "ATANH_TERMS = 11", "ATANH_TERMS = 12", ROWS),
-    ("models/blocks.py", "F.silu(", "F.relu(", TRAIN),
+    ("kernels/gate/reference.py", "F.silu(", "F.relu(", TRAIN),
     ("models/llama_shapes.py", '"mlp.down.weight")', '"mlp.up.weight")', TRAIN),
     ("kernels/norm/reference.py", "torch.rsqrt(", "1 / torch.sqrt(", TRAIN),
     ("kernels/attention/sdpa.py", "is_causal=True", "is_causal=False", TRAIN),
     ("kernels/adamw/reference.py", "exponent >>= 1", "exponent = exponent // 2", TRAIN),
-    ("kernels/cross_entropy/reference.py", ".float()", ".double()", TRAIN),
+    ("kernels/linear_cross_entropy/reference.py", ".float()", ".double()", TRAIN),
     ("train/schedule.py", "COSINE_TERMS = 12", "COSINE_TERMS = 13", TRAIN),
     ("train/checkpoint.py", "if found != wanted:", "if not found == wanted:", RESUMED),
     ("evaluate/unigram.py", "math.log(count + 1)", "math.log(count + 2)", {"perplexity"}),
@@ -110,10 +110,10 @@ def test_a_change_of_what_no_stage_chose_moves_nothing(copy: Copy, before: Runs)
     copy.edit("data/readers/mediawiki.py", "PAGE_CHARS = ", "PAGE_CHARS = 1 + ")
     copy.edit("data/tokenizers/huggingface.py", "\ndef load(", "\nEXTRA = 1\n\n\ndef load(")
     copy.edit("data/tokenizers/huggingface.py", "    return ", "    return None and ")
-    copy.edit("kernels/attention/reference.py", "math.sqrt(", "1 + math.sqrt(")
+    copy.edit("kernels/linear_cross_entropy/chunked.py", "    return ", "    return None and ")
     copy.edit("evaluate/checks.py", "bound = wanted.factor * right", "bound = wanted.factor + right")
     copy.edit("data/sources/https.py", "    return ", "    return None and ")
-    copy.edit("models/huggingface.py", '"hidden_act": "silu"', '"hidden_act": "relu"')
+    copy.edit("models/huggingface/llama.py", '"hidden_act": "silu"', '"hidden_act": "relu"')
     copy.edit("artifacts/progress.py", "_SECONDS = ", "_SECONDS = 1 + ")
     copy.edit("artifacts/progress.py", "self._done += 1", "self._done += 2")
     copy.edit("artifacts/placement.py", "    workers: int = 1", "    workers: int = 2\n    pins: int = 0")
@@ -124,15 +124,9 @@ def test_a_change_of_what_no_stage_chose_moves_nothing(copy: Copy, before: Runs)
 
 def add_family(copy: Copy) -> None:
     spec = (copy.root / "engine" / "models" / "spec.py").read_text()
-    wide = spec[spec.index("class Llama(Spec)") : spec.index("Model = Llama")]
+    wide = spec[spec.index("class Llama(Spec)") : spec.index("class Alibi(Spec)")]
     wide = wide.replace("class Llama(", "class Wide(").replace('Literal["llama"]', 'Literal["wide"]')
-    union = 'Model = Annotated[Llama | Wide, Field(discriminator="kind")]'
-    copy.edit("models/spec.py", "Model = Llama", f"{wide}{union}")
-    copy.edit(
-        "models/spec.py",
-        "from typing import Literal\n",
-        "from typing import Annotated, Literal\nfrom pydantic import Field\n",
-    )
+    copy.edit("models/spec.py", "Model = Annotated[Llama |", f"{wide}Model = Annotated[Wide | Llama |")
     copy.add("models/wide_shapes.py", "def wide_shapes(model):\n    return {'w': (model.width,)}\n")
     copy.add("models/wide.py", "from torch import nn\n\n\nclass WideDecoder(nn.Module):\n    depth = 1\n")
     copy.imports("models/build.py", "from engine.models.wide import WideDecoder", "from engine.models.spec import Wide")
@@ -141,8 +135,13 @@ def add_family(copy: Copy) -> None:
         "models/init.py", "from engine.models.wide_shapes import wide_shapes", "from engine.models.spec import Wide"
     )
     copy.arm("models/init.py", "Llama()", "Wide()", "return wide_shapes(model)")
+    copy.imports("models/rates.py", "from engine.models.spec import Wide")
+    copy.edit("models/rates.py", "case Llama() | Mamba2()", "case Llama() | Wide() | Mamba2()")
     copy.imports("compile/check.py", "from engine.models.spec import Wide")
     copy.arm("compile/check.py", "Llama()", "Wide()", "return")
+    copy.imports("compile/estimate/model.py", "from engine.models.spec import Wide")
+    for _ in range(4):
+        copy.edit("compile/estimate/model.py", "case Llama():", "case Llama() | Wide():")
     copy.also("other", ("kind: llama", "kind: wide"))
 
 
@@ -155,11 +154,11 @@ def add_objective(copy: Copy) -> None:
         "def first_token(model, ids_BT):\n    return {'first': model(ids_BT).mean()}\n",
     )
     copy.imports(
-        "train/loop.py",
+        "train/objective.py",
         "from engine.train.objectives.first_token import first_token",
         "from engine.train.spec import FirstToken",
     )
-    copy.arm("train/loop.py", "NextToken()", "FirstToken()", "losses = first_token(engine, ids_BT)")
+    copy.arm("train/objective.py", "NextToken()", "FirstToken()", "return first_token(self.model, ids_BT)")
     copy.also("other", ("kind: next_token", "kind: first_token"))
 
 
@@ -337,7 +336,8 @@ def add_stage(copy: Copy) -> None:
         "compile/dvc.py",
     ):
         copy.imports(file, "from engine.data.spec import Census")
-    for file in ("compile/lower.py", "compile/estimate/__init__.py", "compile/dvc.py"):
+    copy.edit("compile/dvc.py", "            Ingest()\n", "            Census()\n            | Ingest()\n")
+    for file in ("compile/lower.py", "compile/estimate/__init__.py"):
         copy.edit(file, "case Ingest() |", "case Census() | Ingest() |")
     copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
     copy.edit(
