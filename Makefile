@@ -42,11 +42,12 @@ bench: install
 	python bench/pack.py
 	python bench/cli.py
 	python -m bench.training
+	python -m bench.ssd_scan
 
 # Renews requirements.lock from pyproject.toml; torch stays where this project was measured.
 lock:
 	$(PYTHON) -m venv /tmp/facsimile-lock
-	/tmp/facsimile-lock/bin/pip install --quiet "torch==2.13.0" -e ".[train,dev]"
+	/tmp/facsimile-lock/bin/pip install --quiet "torch==2.13.0" -e ".[train,eval,import,dev]"
 	/tmp/facsimile-lock/bin/pip freeze --exclude-editable > requirements.lock
 	rm -rf /tmp/facsimile-lock
 

@@ -1,7 +1,7 @@
 """C++ kernels of the engine: compiled by torch's extension loader, once for each source, compiler and instruction set.
 
-A source file has plain C functions (`extern "C"`), no torch headers, and is called through ctypes with the
-addresses of contiguous tensors: it compiles in about two seconds. Every function takes the number of threads last, and
+A source file has plain C functions (`extern "C"`), no torch headers, and is called through ctypes with the addresses
+of tensors: it compiles in seconds. Headers (*.h) beside it are part of it. Every function takes the number of threads last, and
 splits its work so that no result depends on it.
 """
 
@@ -43,7 +43,8 @@ def instruction_set() -> str:
 def library(source: Path, instructions: str, *options: str) -> ctypes.CDLL:
     """The compiled source, from the cache when it was built before. ArtifactError when there is no compiler."""
     flags = (*FLAGS, *SETS[instructions], *options)
-    key = hashlib.sha256("\0".join((compiler(), *flags)).encode() + source.read_bytes()).hexdigest()[:24]
+    text = b"".join(path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
+    key = hashlib.sha256("\0".join((compiler(), *flags)).encode() + text).hexdigest()[:24]
     name = f"{source.stem}_{key}"  # torch numbers a name that one process builds twice, for two instruction sets
     folder = Path.home() / ".cache" / "facsimile" / "kernels" / name
     built = folder / f"{name}.so"
