@@ -7,6 +7,7 @@ import datasets
 import huggingface_hub.constants
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._factory import TaskFactory  # `load` takes no changes to a registered task
 
 from engine.evaluate.lm_eval.spec import LibraryTask
 from engine.spec.errors import ArtifactError
@@ -19,10 +20,11 @@ def library_task(wanted: LibraryTask) -> Task:
         raise ArtifactError(
             f"lm-eval has no task {wanted.name!r} (`lm-eval ls tasks` lists them; groups are not taken)"
         )
-    changes = {"task": wanted.name, "dataset_kwargs": {"revision": wanted.revision}, "num_fewshot": wanted.shots}
+    changes = {"dataset_kwargs": {"revision": wanted.revision}, "num_fewshot": wanted.shots}
     with online():
         try:
-            task = manager.load([changes])["tasks"][wanted.name]
+            registry = manager.task_index
+            task = TaskFactory().build(registry[wanted.name], overrides=changes, registry=registry)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             raise ArtifactError(
                 f"the data of {wanted.name} at {wanted.revision} cannot be had from the hub ({error}); "

@@ -72,9 +72,7 @@ def test_the_network_is_not_there() -> None:
         assert not passes(f"import socket; socket.create_connection(('127.0.0.1', {port}), 0.5)\n", QUICK)
 
 
-@pytest.mark.parametrize(
-    "program", ["while True: pass\n", "import time; time.sleep(60)\n"]
-)
+@pytest.mark.parametrize("program", ["while True: pass\n", "import time; time.sleep(60)\n"])
 def test_a_program_cannot_hang(program: str) -> None:
     begin = time.monotonic()
     assert not passes(program, Limits(seconds=0.5))
