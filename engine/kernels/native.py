@@ -1,8 +1,8 @@
 """C++ kernels of the engine: compiled by torch's extension loader, once for each source, compiler and instruction set.
 
 A source file has plain C functions (`extern "C"`), no torch headers, and is called through ctypes with the addresses
-of tensors: it compiles in seconds. Headers (*.h) beside it are part of it. Every function takes the number of threads last, and
-splits its work so that no result depends on it.
+of tensors: it compiles in seconds. Headers (*.h) beside it are part of it. Every function takes the number of threads
+last, and splits its work so that no result depends on it.
 """
 
 import ctypes
