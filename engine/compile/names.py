@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 NO_ARM = -1
+NOTED = ("kernels", "record", "ran")
+"""What a backend tells of itself names it, and chooses nothing: such texts open no arm of a `match`."""
 
 Dotted = tuple[str, ...]
 """A dotted name from the root of packages: ("engine", "data", "pack", "deal")."""
@@ -115,6 +117,10 @@ class Reader:
                 self._attribute(node)
             case ast.JoinedStr():  # its pieces of text are cut otherwise from Python 3.12 on, and name nothing
                 self._visit_all(value for value in node.values if not isinstance(value, ast.Constant))
+            case ast.Call(func=ast.Name(id=name)) if self.imports.get(name, ())[1:] == NOTED:
+                self._visit(node.func)
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                self._visit_all(value for value in given if not isinstance(value, ast.Constant))
             case ast.Call():
                 self._refuse(node)
                 self._children(node)

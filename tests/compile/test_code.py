@@ -358,6 +358,20 @@ def test_a_package_may_name_a_function_as_the_module_that_it_is_from(toy: Toy) -
     assert "toy.data.sound.sound.sound" in toy(Clean(), uses, add=add).definitions
 
 
+def test_what_a_backend_tells_of_itself_chooses_nothing(toy: Toy) -> None:
+    add = {
+        "kernels/__init__.py": "",
+        "kernels/record.py": "def ran(op, kind):\n    print(op, kind)\n",
+        "kernels/op.py": "from toy.kernels.record import ran\n\ndef op():\n    ran('backend', 'reference')\n",
+    }
+    uses = ("data/run.py", "LIMIT = 10", "from toy.kernels.op import op\n\nLIMIT = op()")
+    stage = Clean(method=Exact(backend="fast"))
+    told = {**add, "kernels/op.py": "def op():\n    print('reference')\n"}
+    quiet, loud = toy(stage, uses, add=add).definitions, toy(stage, uses, add=told).definitions
+    assert "toy.data.worker.work" not in quiet
+    assert "toy.data.worker.work" in loud
+
+
 def test_methods_of_the_placement_count_and_its_fields_do_not(toy: Toy) -> None:
     file = "artifacts/placement.py"
     placement = "class Placement:\n    root: Path\n    def scratch(self):\n        return 1\n"
