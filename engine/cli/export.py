@@ -48,7 +48,8 @@ def answer(args: argparse.Namespace) -> Answer:
     store = Store(placement(here.root).artifacts)
     checkpoint = open_one(found.plan, found.run.name, found.output, store)
     named = tokenizer_of(found)
-    tokenizer = open_one(found.plan, *named.split("@"), store) if named else None
+    run, _, output = named.partition("@")
+    tokenizer = open_one(found.plan, run, output, store) if named else None
     check_inputs(store, Inputs({item.ref: (item,) for item in (checkpoint, tokenizer) if item is not None}))
     write = writer(args.format)
     scratch = args.folder.with_name(f".{args.folder.name}.part")
