@@ -1,6 +1,6 @@
 // How often a second one thread can issue the instructions of packed products, from registers: their upper bound.
 //
-// Returned is the number of multiply-adds that these instructions stand for, in units of 1e9 a second; 0 without AVX-512.
+// Returned are the multiply-adds that these instructions stand for, in units of 1e9 a second; 0 without AVX-512.
 
 #include <chrono>
 #include <cstdint>

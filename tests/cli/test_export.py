@@ -58,6 +58,9 @@ def test_an_exported_checkpoint_has_equal_logits_in_transformers(built: Path, cl
     theirs = LlamaForCausalLM.from_pretrained(built / "exported")
     with torch.no_grad():
         assert (model(ids) - theirs(ids).logits).abs().max() < 1e-5
+    done = call(built, "export", "toy/train@final", "packed", "--format", "packed")
+    assert (done.code, "this llama model has no 1-bit matrices" in done.err) == (1, True)
+    assert not (built / "packed").exists()
     flipped = built / "data" / "artifacts" / "toy" / "train" / "step-8" / "model.safetensors"
     data = bytearray(flipped.read_bytes())
     data[-1] ^= 1

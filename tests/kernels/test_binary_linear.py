@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels import native
-from engine.kernels.binary_linear import binary_linear
+from engine.kernels.binary_linear import binary_linear, packed
 from engine.kernels.binary_linear.packed import Activations, Layout, layout, pack, packed_linear, unpack
 from engine.kernels.binary_linear.reference import signs
 from engine.kernels.spec import BlockedBinary, PackedBinary, ReferenceBinary, ScaleAxis
@@ -165,7 +165,7 @@ def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     native.library.cache_clear()
     try:
         with pytest.raises(ArtifactError, match=r"no g\+\+ is on the PATH.*install it"):
-            native.library(tmp_path / "lookup.cpp", "DEFAULT")
+            native.library(Path(packed.__file__).parent / "lookup.cpp", "DEFAULT")
     finally:
         native.compiler.cache_clear()
 

@@ -1,9 +1,10 @@
 // Products of int8 activations with bits: exact sums in int32, so every instruction set gives the same bits.
 //
-// Each token's folded activation a = alpha * x is rounded to q = round(a * 127 / max |a|), halves to even. For bits b in
-// {0, 1} the sum over signs is 2 * sum of b q - sum of q. Rows of bits are used as they are packed (row-major, column j
-// in bit j mod 8 of byte j / 8), each padded with zeros to whole blocks of 64 bytes. To meet them, the activations of a
-// block of 512 columns are turned: column 8c + k stands at 64k + c, so that bit plane k of 64 bytes meets 64 neighbours.
+// Each token's folded activation a = alpha * x is rounded to q = round(a * 127 / max |a|), halves to even. For bits b
+// in {0, 1} the sum over signs is 2 * sum of b q - sum of q. Rows of bits are used as they are packed (row-major,
+// column j in bit j mod 8 of byte j / 8), each padded with zeros to whole blocks of 64 bytes. To meet them, the
+// activations of a block of 512 columns are turned: column 8c + k stands at 64k + c, so that bit plane k of 64 bytes
+// meets 64 neighbours.
 //
 //   AVX-512 with VNNI   64 products an instruction; bit planes 0 to 3 are used unshifted and their sums divided by 2^k
 //   AVX2                32 products by maddubs, added in int16 for at most 8 blocks, then in int32
@@ -37,7 +38,8 @@ void portable(const uint8_t* rows, int64_t stride, const int8_t* q, int64_t bloc
             for (int64_t b = 0; b < blocks; ++b)
                 for (int k = 0; k < 8; ++k)
                     for (int c = 0; c < kBytes; ++c)
-                        sum += (rows[r * stride + b * kBytes + c] >> k & 1) * q[(n * blocks + b) * kBlock + k * kBytes + c];
+                        sum += (rows[r * stride + b * kBytes + c] >> k & 1) *
+                               q[(n * blocks + b) * kBlock + k * kBytes + c];
             sums[r * N + n] = sum;
         }
 }
@@ -139,7 +141,8 @@ void vnni_many(const uint8_t* rows, int64_t stride, const int8_t* q, int64_t blo
 #pragma GCC pop_options
 #endif
 
-// The kernels of a machine: for N tokens at a time, kMany rows at a time or one.
+// A kernel for so many tokens at a time: for some rows at a time, and for the rows that are left. A machine has three,
+// the one for most tokens first.
 struct Kernel {
     int tokens, rows;
     Sums many, one;
@@ -147,13 +150,23 @@ struct Kernel {
 
 #if defined(__AVX512BW__)
 const Kernel kVnni[] = {
-    {8, 2, vnni_many<2, 8>, vnni_many<1, 8>}, {4, 4, vnni_many<4, 4>, vnni_many<1, 4>}, {1, 4, vnni<4, 1>, vnni<1, 1>}};
+    {8, 2, vnni_many<2, 8>, vnni_many<1, 8>},
+    {4, 4, vnni_many<4, 4>, vnni_many<1, 4>},
+    {1, 4, vnni<4, 1>, vnni<1, 1>},
+};
 #endif
 #if defined(__AVX2__)
-const Kernel kPlain[] = {{4, 2, avx2<2, 4>, avx2<1, 4>}, {4, 2, avx2<2, 4>, avx2<1, 4>}, {1, 4, avx2<4, 1>, avx2<1, 1>}};
+const Kernel kPlain[] = {
+    {4, 2, avx2<2, 4>, avx2<1, 4>},
+    {4, 2, avx2<2, 4>, avx2<1, 4>},
+    {1, 4, avx2<4, 1>, avx2<1, 1>},
+};
 #else
 const Kernel kPlain[] = {
-    {4, 1, portable<1, 4>, portable<1, 4>}, {4, 1, portable<1, 4>, portable<1, 4>}, {1, 1, portable<1, 1>, portable<1, 1>}};
+    {4, 1, portable<1, 4>, portable<1, 4>},
+    {4, 1, portable<1, 4>, portable<1, 4>},
+    {1, 1, portable<1, 1>, portable<1, 1>},
+};
 #endif
 
 const Kernel* kernels() {
@@ -164,7 +177,9 @@ const Kernel* kernels() {
 }
 
 // alpha folded in, rounded, turned to the order of the bits; the step, or -1 when something is not finite.
-double quantise(const float* x, int64_t inputs, const float* alpha, int64_t alphas, float* a, int8_t* q, int32_t* total) {
+double quantise(
+    const float* x, int64_t inputs, const float* alpha, int64_t alphas, float* a, int8_t* q, int32_t* total
+) {
     if (alphas > 1) for (int64_t j = 0; j < inputs; ++j) a[j] = x[j] * alpha[j];
     else for (int64_t j = 0; j < inputs; ++j) a[j] = alphas ? x[j] * alpha[0] : x[j];
     uint32_t most = 0;
@@ -222,7 +237,8 @@ void write(const Work& work, int64_t row, int rows, int64_t token, int tokens, c
         float* y = work.y + (token + n) * work.outputs + row;
         if (work.post)
             for (int r = 0; r < rows; ++r)
-                y[r] = float(double(work.post[row + r]) * (step * double(2 * sums[r] - total)) + double(work.weights[row + r]) * shift);
+                y[r] = float(double(work.post[row + r]) * (step * double(2 * sums[r] - total)) +
+                             double(work.weights[row + r]) * shift);
         else
             for (int r = 0; r < rows; ++r) y[r] = float(step * double(2 * sums[r] - total) + shift);
     }

@@ -1,8 +1,8 @@
 // Products of fp32 activations with signs: sums of four activations are looked up in a register, 16 rows at a time.
 //
 // For four neighbouring columns there are 16 signed sums. They stand in one table; a row's four bits are the index. An
-// AVX-512 register holds the whole table; AVX2 holds the eight sums in which the fourth sign is plus, and flips the sign
-// bit for the others. Every path computes the same thing in the same order, to the bit:
+// AVX-512 register holds the whole table; AVX2 holds the eight sums in which the fourth sign is plus, and flips the
+// sign bit for the others. Every path computes the same thing in the same order, to the bit:
 //
 //   sum of a group   ((+-a0) + (+-a1)) + ((+-a2) + a3), negated when the fourth sign is minus
 //   sum of a word    of 8 groups: ((g0 + g1) + (g2 + g3)) + ((g4 + g5) + (g6 + g7))
@@ -10,9 +10,9 @@
 //   y                post * row + shift in fp64, rounded once
 //
 // No order depends on the number of threads or of tokens: threads share out blocks of rows, tokens are computed apart.
-// The tile of a matrix: for each block of 16 rows, for each word of 32 columns, 16 words of 32 bits, one a row. Nibble g
-// of a word belongs to columns 4g .. 4g+3: bit 3 says that the fourth sign is minus, bits 0 to 2 whether the first three
-// signs equal the fourth.
+// The tile of a matrix: for each block of 16 rows, for each word of 32 columns, 16 words of 32 bits, one a row. Nibble
+// g of a word belongs to columns 4g .. 4g+3: bit 3 says that the fourth sign is minus, bits 0 to 2 that the
+// first, second and third sign equal the fourth.
 
 #include <algorithm>
 #include <cmath>
@@ -55,8 +55,9 @@ inline void tables_of(const float* a, int words, float* tables) {
     const __m512 upper = _mm512_castsi512_ps(_mm512_maskz_mov_epi32(0xff00, top));
     for (int g = 0; g < words * kGroups; ++g) {
         const float* p = a + 4 * g;
-        const __m512 first = _mm512_add_ps(_mm512_xor_ps(_mm512_set1_ps(p[0]), s0), _mm512_xor_ps(_mm512_set1_ps(p[1]), s1));
-        const __m512 second = _mm512_add_ps(_mm512_xor_ps(_mm512_set1_ps(p[2]), s2), _mm512_set1_ps(p[3]));
+        const auto signed_by = [](float value, __m512 sign) { return _mm512_xor_ps(_mm512_set1_ps(value), sign); };
+        const __m512 first = _mm512_add_ps(signed_by(p[0], s0), signed_by(p[1], s1));
+        const __m512 second = _mm512_add_ps(signed_by(p[2], s2), _mm512_set1_ps(p[3]));
         _mm512_store_ps(tables + kTable * g, _mm512_xor_ps(_mm512_add_ps(first, second), upper));
     }
 }
@@ -91,7 +92,9 @@ inline void tables_of(const float* a, int words, float* tables) {
 
 // One half of the rows. A table's first eight sums are a register; bit 3 of the index becomes the sign.
 template <int N>
-inline void half_panel(const uint32_t* tile, int64_t next, int words, const float* tables, int64_t stride, float* sums) {
+inline void half_panel(
+    const uint32_t* tile, int64_t next, int words, const float* tables, int64_t stride, float* sums
+) {
     const __m256i top = _mm256_set1_epi32(int(0x80000000));
     __m256 acc[N];
     for (int n = 0; n < N; ++n) acc[n] = _mm256_loadu_ps(sums + n * kRows);
@@ -107,7 +110,8 @@ inline void half_panel(const uint32_t* tile, int64_t next, int words, const floa
                 __m256 sum = _mm256_permutevar8x32_ps(_mm256_load_ps(t + n * stride + kTable * g), index);
                 sum = _mm256_xor_ps(sum, sign);
                 int depth = 0;
-                for (; g >> depth & 1; ++depth) sum = _mm256_add_ps(part[depth][n], sum);  // a tree, as a counter carries
+                for (; g >> depth & 1; ++depth)  // a tree, as a counter carries
+                    sum = _mm256_add_ps(part[depth][n], sum);
                 if (depth < 3) part[depth][n] = sum;
                 else acc[n] = _mm256_add_ps(acc[n], sum);
             }
@@ -190,8 +194,10 @@ void some_tokens(const Work& work, int64_t begin, int64_t end, float* tables, fl
         for (int n = 0; n < N; ++n)
             tables_of(work.folded + (int64_t(n) * work.words + from) * kWord, words, tables + n * stride);
         const int64_t next = int64_t(work.words) * kRows;  // from a block of rows to the next, which is fetched early
-        for (int64_t b = begin; b < end; ++b)
-            panel<N>(work.tile + (b * work.words + from) * kRows, next, words, tables, stride, sums + (b - begin) * N * kRows);
+        for (int64_t b = begin; b < end; ++b) {
+            const uint32_t* tile = work.tile + (b * work.words + from) * kRows;
+            panel<N>(tile, next, words, tables, stride, sums + (b - begin) * N * kRows);
+        }
     }
     for (int64_t b = begin; b < end; ++b)
         for (int n = 0; n < N; ++n)
