@@ -35,7 +35,7 @@ class Choices:
             frozenset(text for text, choices in texts if not any(text in choice for choice in choices)),
             frozenset((choice, text) for text, choices in texts for choice in choices if text in choice),
             frozenset(texts for kind in types if issubclass(kind, Spec) for texts in _choices(kind)),
-            frozenset(_name(kind) for kind in types if not issubclass(kind, Spec)),
+            frozenset(_name(kind) for kind in types if not issubclass(kind, Spec)),  # type: ignore[arg-type]  # every class can be hashed
         )
 
     def decides(self, texts: frozenset[str]) -> bool:
