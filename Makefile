@@ -44,11 +44,14 @@ bench: install
 	python -m bench.training
 	python -m bench.ssd_scan
 
-# Renews requirements.lock from pyproject.toml; torch stays where this project was measured.
+# Renews requirements.lock from pyproject.toml; torch stays where this project was measured, and PyPI's build of it
+# wants exactly this triton.
 lock:
 	$(PYTHON) -m venv /tmp/facsimile-lock
-	/tmp/facsimile-lock/bin/pip install --quiet "torch==2.13.0" -e ".[train,eval,import,dev]"
-	/tmp/facsimile-lock/bin/pip freeze --exclude-editable > requirements.lock
+	/tmp/facsimile-lock/bin/pip install --quiet "torch==2.13.0" "triton==3.7.1" -e ".[train,eval,import,dev]"
+	grep '^#' requirements.lock > /tmp/facsimile-lock/lock
+	/tmp/facsimile-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' >> /tmp/facsimile-lock/lock
+	cp /tmp/facsimile-lock/lock requirements.lock
 	rm -rf /tmp/facsimile-lock
 
 clean:
