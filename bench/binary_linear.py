@@ -66,8 +66,8 @@ def peaks(library: ctypes.CDLL) -> dict[str, float]:
     library.read_bandwidth.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     small, large = (torch.ones(mebibytes << 20, dtype=torch.uint8) for mebibytes in (2, 512))
     return {
-        "fp32": max(library.peak_lookup() for _ in range(5)),
-        "int8": max(library.peak_int8() for _ in range(5)),
+        "fp32": max(library.peak_lookup() for _ in range(200)),
+        "int8": max(library.peak_int8() for _ in range(200)),
         "cached": max(library.read_bandwidth(small.data_ptr(), small.numel()) for _ in range(20)),
         "memory": max(library.read_bandwidth(large.data_ptr(), large.numel()) for _ in range(3)),
     }
