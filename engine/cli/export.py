@@ -4,9 +4,7 @@ import argparse
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from engine.cli.answer import Answer
 from engine.cli.names import Artifact, artifact_named
@@ -17,7 +15,12 @@ from engine.models.spec import Model
 from engine.spec.errors import SpecError
 from engine.train.spec import TrainPlan
 
-Writer = Callable[[Mapping[str, npt.NDArray[np.float32]], Model, Path | None, Path], None]
+if TYPE_CHECKING:  # importing it takes longer than the help of a verb may
+    import numpy as np
+    import numpy.typing as npt
+
+    Writer = Callable[[Mapping[str, npt.NDArray[np.float32]], Model, Path | None, Path], None]
+
 FORMATS = "hf: config.json, safetensors, the tokenizer; packed: one bit for each weight of a 1-bit matrix"
 
 
@@ -63,7 +66,7 @@ def answer(args: argparse.Namespace) -> Answer:
     return Answer(text, {"folder": str(args.folder), "checkpoint": checkpoint.digest})
 
 
-def writer(form: str) -> Writer:
+def writer(form: str) -> "Writer":
     """What writes a folder of this format; torch is imported only now that there is something to write."""
     if form == "packed":
         from engine.models.packed import write_packed

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from engine.artifacts.observation import read_observation
 from engine.artifacts.recorded import Comparison, Kind, Recorded, compare, recording

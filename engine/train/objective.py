@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.kernels.graph import compiled
 from engine.kernels.record import ran
-from engine.kernels.spec import ChunkedLoss, Kernels
+from engine.kernels.spec import ChunkedLoss, Kernels, LossBackend
 from engine.models.decoder import Decoder
 from engine.train.objectives.next_token import next_token
 from engine.train.spec import NextToken
@@ -23,8 +23,9 @@ class Objective(nn.Module):
     def __init__(self, model: Decoder[Any], spec: ObjectiveSpec, kernels: Kernels) -> None:
         super().__init__()
         self.model, self.spec, self.kernels = model, spec, kernels
-        whole = not isinstance(kernels.linear_cross_entropy, ChunkedLoss)  # which runs after the graph, by itself
-        self.losses = compiled(self._losses, kernels.graph, whole)  # not `forward`: DeepSpeed hangs its timers there
+        self.losses = compiled(
+            self._losses, kernels.graph, _whole(kernels.linear_cross_entropy)
+        )  # not `forward`: DeepSpeed hangs its timers there
 
     def forward(self, ids_BT: Tensor) -> Mapping[str, Tensor]:
         return self.losses(ids_BT)
@@ -37,3 +38,12 @@ class Objective(nn.Module):
                     return next_token(self.model, ids_BT, self.kernels.linear_cross_entropy)
                 case _:
                     assert_never(self.spec)
+
+
+def _whole(loss: LossBackend) -> bool:
+    """Whether a graph can hold the loss; the chunked one runs after it, by itself."""
+    match loss:
+        case ChunkedLoss():
+            return False
+        case _:
+            return True

@@ -32,7 +32,7 @@ def test_the_text_tells_what_the_json_tells(built: Path) -> None:
     stages = [line.split("  ") for line in lines[4:-1] if not line.startswith("   ")]
     assert [parts[1] for parts in stages if "will rebuild" in " ".join(parts)] == AFTER_CLEAN
     assert "  corpus      stays" in lines
-    assert lines[-1].startswith("9 of 10 will rebuild  (3.1e+08 FLOPs, ")
+    assert lines[-1].startswith("9 of 10 will rebuild  (3e+08 FLOPs, ")
 
 
 def test_a_comment_or_another_order_of_keys_changes_nothing(built: Path) -> None:

@@ -88,7 +88,7 @@ CHANGES = [
     ("kernels/gate/reference.py", "F.silu(", "F.relu(", TRAIN),
     ("models/llama_shapes.py", '"mlp.down.weight")', '"mlp.up.weight")', TRAIN),
     ("kernels/norm/reference.py", "torch.rsqrt(", "1 / torch.sqrt(", TRAIN),
-    ("kernels/attention/sdpa.py", "is_causal=True", "is_causal=False", TRAIN),
+    ("kernels/attention/sdpa.py", "is_causal=bias_HTT is None", "is_causal=False", TRAIN),
     ("kernels/adamw/reference.py", "exponent >>= 1", "exponent = exponent // 2", TRAIN),
     ("kernels/linear_cross_entropy/reference.py", ".float()", ".double()", TRAIN),
     ("train/schedule.py", "COSINE_TERMS = 12", "COSINE_TERMS = 13", TRAIN),

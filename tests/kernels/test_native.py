@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.kernels.adamw.native import adamw, numbers
+from engine.kernels.adamw.native.kernel import adamw, numbers
 from engine.kernels.adamw.reference import Update
 from engine.kernels.gate import gated
 from engine.kernels.norm import layer_norm, rms_norm

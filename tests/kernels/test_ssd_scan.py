@@ -9,9 +9,10 @@ from torch import Tensor
 from engine.kernels import native as loader
 from engine.kernels import record
 from engine.kernels.causal_conv import causal_conv
-from engine.kernels.causal_conv import native as native_conv
+from engine.kernels.causal_conv.native import kernel as native_conv
 from engine.kernels.spec import ChunkedScan, MambaSsmScan, NativeScan, ScanBackend
-from engine.kernels.ssd_scan import native, reference, ssd_scan
+from engine.kernels.ssd_scan import reference, ssd_scan
+from engine.kernels.ssd_scan.native import kernel as native
 from engine.spec.errors import ArtifactError
 
 Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]

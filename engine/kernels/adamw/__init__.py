@@ -4,7 +4,8 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.adamw import native, reference
+from engine.kernels.adamw import reference
+from engine.kernels.adamw.native import kernel as native
 from engine.kernels.adamw.reference import Update
 from engine.kernels.spec import AdamWBackend
 

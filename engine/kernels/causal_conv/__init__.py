@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.kernels.causal_conv import native, reference
+from engine.kernels.causal_conv import reference
+from engine.kernels.causal_conv.native import kernel as native
 from engine.kernels.spec import ConvBackend
 
 

@@ -4,7 +4,8 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.gate import native, reference
+from engine.kernels.gate import reference
+from engine.kernels.gate.native import kernel as native
 from engine.kernels.spec import GateBackend
 
 

@@ -4,7 +4,8 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.norm import native, reference, triton
+from engine.kernels.norm import reference, triton
+from engine.kernels.norm.native import kernel as native
 from engine.kernels.spec import NormBackend
 
 

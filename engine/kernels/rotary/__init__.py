@@ -4,7 +4,8 @@ from typing import assert_never
 
 from torch import Tensor
 
-from engine.kernels.rotary import native, reference
+from engine.kernels.rotary import reference
+from engine.kernels.rotary.native import kernel as native
 from engine.kernels.spec import RotaryBackend
 
 

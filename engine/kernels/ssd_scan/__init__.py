@@ -10,7 +10,8 @@ from typing import assert_never
 from torch import Tensor
 
 from engine.kernels.spec import ChunkedScan, MambaSsmScan, NativeScan, RecurrentScan, ScanBackend
-from engine.kernels.ssd_scan import chunked, mamba_ssm, native, reference
+from engine.kernels.ssd_scan import chunked, mamba_ssm, reference
+from engine.kernels.ssd_scan.native import kernel as native
 
 
 def ssd_scan(
