@@ -2,8 +2,8 @@
 //
 // exp(x) = 2^n * p(r), n = round(x / ln 2), r = x - n ln 2 in two steps, p the Taylor polynomial of degree 7 (its
 // remainder below |r| = 0.347 is 5e-9 of exp, under half a rounding of fp32). + - * / and moves of bits only, each rounded by
-// itself: the same bits for any number of threads and any vector width. exp saturates below -60 and above 60, where
-// silu is 0 or x to within 1e-24. bfloat16 is widened, computed in fp32 and rounded once.
+// itself: the same bits for any number of threads and any vector width. exp saturates below -60 and above 60;
+// below -60 silu is 0, above 60 it is x. bfloat16 is widened, computed in fp32 and rounded once.
 
 #include <cstdint>
 #include <cstring>
@@ -47,7 +47,10 @@ inline float exponential(float x) {
     return p * power;
 }
 
-inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+inline float sigmoid(float x) {
+    const float s = 1.0f / (1.0f + exponential(-x));
+    return x < -60.0f ? 0.0f : s;  // or else silu of a huge negative number would be that number times exp(-60)
+}
 
 constexpr int64_t BLOCK = 4096;  // elements that one thread takes at a time; no result depends on it
 

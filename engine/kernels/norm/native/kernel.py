@@ -31,16 +31,21 @@ def layer_norm(x_BTD: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float) -> T
     """Returns y_BTD in fp32; x may be bfloat16, weight and bias are fp32."""
     ran("norm", "native")
     wide_ND = _rows(x_BTD, weight_D)
+    _check("bias", bias_D, x_BTD)
     y_ND: Tensor = layer_forward(wide_ND, weight_D, bias_D, eps)[0]
     return y_ND.view(x_BTD.shape)
 
 
 def _rows(x: Tensor, weight_D: Tensor) -> Tensor:
-    if weight_D.dtype != torch.float32 or weight_D.shape != x.shape[-1:]:
-        raise ValueError(
-            f"a native norm wants an fp32 weight of {x.shape[-1]}, not {weight_D.dtype} {[*weight_D.shape]}"
-        )
+    _check("weight", weight_D, x)
     return x.reshape(-1, x.shape[-1]).float()
+
+
+def _check(name: str, vector_D: Tensor, x: Tensor) -> None:
+    if vector_D.dtype != torch.float32 or vector_D.shape != x.shape[-1:]:
+        raise ValueError(
+            f"a native norm wants an fp32 {name} of {x.shape[-1]}, not {vector_D.dtype} {[*vector_D.shape]}"
+        )
 
 
 @torch.library.custom_op("facsimile::rms_norm", mutates_args=())
