@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.kernels.adamw.native.kernel import adamw, numbers
 from engine.kernels.adamw.reference import Update
+from engine.kernels.causal_conv import causal_conv
 from engine.kernels.gate import gated
 from engine.kernels.norm import layer_norm, rms_norm
 from engine.kernels.rotary import rotate
@@ -99,6 +100,18 @@ def test_saturated_gates_are_zero_or_the_identity() -> None:
     torch.testing.assert_close(
         gated(x, torch.ones(6), backend="native"), torch.nn.functional.silu(x), rtol=1e-6, atol=1e-23
     )
+
+
+def test_torch_knows_that_adamw_has_written() -> None:
+    tensors = [torch.ones(4) for _ in range(4)]
+    p, gradient, exp_avg, exp_avg_sq = tensors
+    adamw(p, gradient, exp_avg, exp_avg_sq, BY)
+    assert [tensor._version for tensor in tensors] == [1, 0, 1, 1]
+
+
+def test_a_convolution_of_huge_negative_numbers_is_zero() -> None:
+    y = causal_conv(torch.full((1, 4, 2), -3e38), torch.ones(2, 1, 1), torch.zeros(2), backend="native")
+    assert (y == 0).all()
 
 
 def test_a_bias_that_does_not_fit_is_refused() -> None:

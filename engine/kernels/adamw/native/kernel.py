@@ -25,6 +25,8 @@ def adamw(p: Tensor, gradient: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, by: 
             )
     pointers = [tensor.data_ptr() for tensor in (p, gradient, exp_avg, exp_avg_sq)]
     _library().adamw(*pointers, numbers(by), p.numel(), torch.get_num_threads())
+    for tensor in (p, exp_avg, exp_avg_sq):
+        torch.autograd.graph.increment_version(tensor)  # torch has not seen it: who keeps what follows from p must know
 
 
 def numbers(by: Update) -> "ctypes.Array[ctypes.c_float]":

@@ -42,7 +42,10 @@ static inline V exp(V x) {
     return p * (V)e;
 }
 
-static inline V sigmoid(V x) { return 1.0f / (1.0f + exp(-x)); }
+static inline V sigmoid(V x) {
+    V s = 1.0f / (1.0f + exp(-x));
+    return x < -87.0f ? (V){} : s;  // or else silu of a huge negative number would be that number times exp(-87)
+}
 
 static inline V load(const float* p) {
     V v;
