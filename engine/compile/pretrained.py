@@ -5,8 +5,41 @@ from typing import assert_never
 
 from engine.models.pretrained.files import CONFIG, INDEX, PICKLES, TOKENIZER, WEIGHTS, file_names
 from engine.models.pretrained.spec import GgufFile, HfFolder, HubModel, HubName, Import
+from engine.models.spec import Alibi, AlibiGpt, Dense, FbiLinear, Llama, Mamba2, Model, PartialRotary
 
 READ = (CONFIG, TOKENIZER, INDEX)
+
+
+def released_layouts(stage: Import) -> tuple[str, ...]:
+    """The layouts, as others publish such a model, that the engine reads out of this source; empty when it reads none.
+
+    That a layout is read does not say that the files are pinned (`kind: hub_name` is not) or published as safetensors.
+    """
+    match stage.source:
+        case GgufFile():
+            return ("gguf",) if isinstance(stage.model, Llama) and isinstance(stage.model.linear, Dense) else ()
+        case HfFolder() | HubModel() | HubName():
+            return _folder_layouts(stage.model)
+        case _:
+            assert_never(stage.source)
+
+
+def _folder_layouts(model: Model) -> tuple[str, ...]:
+    match model.linear, model:
+        case Dense(), Llama():
+            return ("transformers llama",)
+        case Dense(), Mamba2():
+            return ("transformers mamba2", "mamba_ssm")
+        case Dense(), AlibiGpt(position=Alibi()):
+            return ("btlm",)
+        case Dense(), AlibiGpt(position=PartialRotary()):
+            return ("crystalcoder",)
+        case FbiLinear(zero="zero"), Llama():
+            return ("fbi_llm",)
+        case FbiLinear(zero="zero"), Mamba2():
+            return ("bi_mamba",)
+        case _:
+            return ()
 
 
 def source_problems(stage: Import) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ import pytest
 from engine.compile.check import problems
 from engine.compile.estimate import estimate
 from engine.compile.lower import lower
+from engine.compile.pretrained import released_layouts
 from engine.evaluate.spec import PerplexityPlan
 from engine.experiment import Experiment
 from engine.models.pretrained.spec import Import
@@ -111,3 +112,28 @@ def test_the_model_and_tokenizer_of_an_import_are_those_of_what_reads_it(tmp_pat
     assert isinstance(perplexity, PerplexityPlan)
     assert (perplexity.model, perplexity.tokenizer_kind) == (taken.model, "huggingface")
     assert estimate(taken).artifact_bytes == 4 * estimate(taken).parameters == 4 * estimate(perplexity).parameters
+
+
+LLAMA = {"kind": "llama", "vocabulary": 8, "layers": 1, "width": 8, "heads": 1, "kv_heads": 1, "mlp": 8, "context": 8,
+         "tied": True}  # fmt: skip
+GPT = {"kind": "alibi_gpt", "vocabulary": 8, "layers": 1, "width": 8, "heads": 1, "mlp": 8, "context": 8}
+MAMBA = {"kind": "mamba2", "vocabulary": 8, "layers": 1, "width": 64, "context": 8, "tied": True}
+FBI = {"kind": "fbi", "zero": "zero"}
+NAMED = {"kind": "hub_name", "repository": "org/x", "revision": "main", "licence": "MIT"}
+
+
+@pytest.mark.parametrize(
+    ("model", "layouts"),
+    [
+        (LLAMA, ("transformers llama",)),
+        (LLAMA | {"linear": FBI}, ("fbi_llm",)),
+        (LLAMA | {"linear": FBI | {"zero": "minus_one"}}, ()),
+        (GPT | {"position": {"kind": "alibi"}}, ("btlm",)),
+        (GPT | {"position": {"kind": "partial_rotary", "channels": 4}}, ("crystalcoder",)),
+        (GPT | {"position": {"kind": "alibi"}, "linear": FBI}, ()),
+        (MAMBA, ("transformers mamba2", "mamba_ssm")),
+        (MAMBA | {"linear": FBI}, ("bi_mamba",)),
+    ],
+)
+def test_a_spec_says_which_released_layouts_have_a_reader(model: dict[str, object], layouts: tuple[str, ...]) -> None:
+    assert released_layouts(Import.model_validate({"kind": "import", "model": model, "source": NAMED})) == layouts
