@@ -11,12 +11,15 @@ COMPILER = "g++"
 
 @cache
 def compiler() -> str:
-    """The compiler's name and version; ArtifactError says what to install when it is missing."""
+    """The compiler's name and version; ArtifactError says what to install when it is missing or does not start."""
     path = shutil.which(COMPILER)
     if path is None:
         raise ArtifactError(
             f"no {COMPILER} is on the PATH, and the spec declares a native kernel or graph: inductor; install it "
             "(apt install g++), or declare the backend `reference` and graph: eager"
         )
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[0]
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise ArtifactError(f"{path} does not tell its version ({error}); install {COMPILER} again") from error

@@ -1,6 +1,8 @@
 """Native kernels: the same bits on every instruction set and any number of threads, and clear errors on bad input."""
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
+import engine
+from engine.compile.code import CodeIndex
+from engine.data.spec import ExactDuplicates
+from engine.kernels import native
 from engine.kernels.adamw.native.kernel import adamw, numbers
 from engine.kernels.adamw.reference import Update
 from engine.kernels.causal_conv import causal_conv
 from engine.kernels.gate import gated
 from engine.kernels.norm import layer_norm, rms_norm
 from engine.kernels.rotary import rotate
+from engine.spec.errors import ArtifactError
 from engine.spec.philox import generator
 
 BY = Update(3, lr=1e-2, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, gradient_scale=0.37)
@@ -114,23 +121,99 @@ def test_a_convolution_of_huge_negative_numbers_is_zero() -> None:
     assert (y == 0).all()
 
 
-def test_a_bias_that_does_not_fit_is_refused() -> None:
-    for bias in (torch.ones(1), torch.ones(4).double()):
-        with pytest.raises(ValueError, match="fp32 bias of 4"):
-            layer_norm(torch.ones(2, 4), torch.ones(4), bias, 1e-5, backend="native")
-
-
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="fp32 weight of 4"):
-        rms_norm(torch.ones(2, 4), torch.ones(3), 1e-5, backend="native")
-    with pytest.raises(ValueError, match="one dtype and shape"):
-        gated(torch.ones(2, 4), torch.ones(2, 3), backend="native")
-    with pytest.raises(ValueError, match="want tables"):
-        rotate(torch.ones(1, 1, 5, 4), torch.ones(4, 2), torch.ones(4, 2), backend="native")
-    with pytest.raises(ValueError, match="contiguous fp32"):
-        adamw(torch.ones(4), torch.ones(3), torch.ones(4), torch.ones(4), BY)
+def test_what_a_native_kernel_cannot_read_is_refused() -> None:
+    ones, wide, half = torch.ones(2, 4), torch.ones(2, 4).double(), torch.ones(2, 4).half()
+    table = torch.ones(5, 2)
+    for refused in (
+        lambda: layer_norm(ones, ones[0], wide[0], 1e-5, backend="native"),
+        lambda: rms_norm(wide, ones[0], 1e-5, backend="native"),
+        lambda: gated(half, half, backend="native"),
+        lambda: rotate(torch.ones(1, 1, 5, 4), table.half(), table, backend="native"),
+        lambda: causal_conv(wide[None], torch.ones(4, 1, 2), torch.ones(4), backend="native"),
+        lambda: adamw(wide, wide, wide, wide, BY),
+    ):
+        with pytest.raises(ArtifactError, match=r"the native backend wants .* in torch.float32.* not torch.float"):
+            refused()
+    with pytest.raises(ArtifactError, match="wants p contiguous"):
+        adamw(ones.T, ones.T, ones.T, ones.T, BY)
 
 
 def test_empty_batches_give_empty_results() -> None:
     assert rms_norm(torch.ones(0, 4), torch.ones(4), 1e-5, backend="native").shape == (0, 4)
     assert gated(torch.ones(0, 4), torch.ones(0, 4), backend="native").shape == (0, 4)
+
+
+ENGINE = Path(engine.__file__).parent
+SOURCES = sorted((ENGINE / "kernels").rglob("*.cpp"))
+
+
+@pytest.fixture
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source that takes its one function from a header elsewhere; and an empty home."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "number.h").write_text("constexpr int NUMBER = 1;\n")
+    source = tmp_path / "one.cpp"
+    source.write_text('#include "number.h"\nextern "C" int number() { return NUMBER; }\n')
+    return source
+
+
+def load(source: Path) -> int:
+    """What its function returns."""
+    header = source.parent / "elsewhere" / "number.h"
+    return int(native.library.__wrapped__(source, "DEFAULT", headers=(header,)).number())
+
+
+def test_what_a_killed_build_left_stops_nobody(one: Path) -> None:
+    assert load(one) == 1
+    (built,) = one.parent.rglob("one_*.so")
+    whole = built.read_bytes()
+    for left in (built.with_suffix(""), built.parent / "building-killed"):
+        left.mkdir()
+        (left / "lock").touch()
+        (left / built.name).write_bytes(whole[:5000])
+    for damaged in (whole[:5000], b"", whole[:700] + bytes([whole[700] ^ 1]) + whole[701:]):
+        built.unlink()  # this process has it in its memory
+        built.write_bytes(damaged)
+        assert native._is_whole(built) is False
+    assert load(one) == 1
+    assert native._is_whole(built)
+    assert len([*built.parent.iterdir()]) == 3
+
+
+def test_a_header_elsewhere_is_part_of_the_key(one: Path) -> None:
+    assert load(one) == 1
+    (one.parent / "elsewhere" / "number.h").write_text("constexpr int NUMBER = 2;\n")
+    assert load(one) == 2
+
+
+def test_what_cannot_be_kept_or_compiled_or_loaded_is_told(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Path.home() / ".cache"
+    kept.write_text("no folder")
+    with pytest.raises(ArtifactError, match=r"cannot be used.*set HOME"):
+        load(one)
+    kept.unlink()
+    load(one)
+    monkeypatch.setenv("HOME", str(Path.home().rename(one.parent / "other")))
+    (built,) = one.parent.rglob("one_*.so")
+    built.unlink()
+    built.write_bytes(b"another machine's" + hashlib.sha256(b"another machine's").digest())
+    with pytest.raises(ArtifactError, match=r"compiled from one.cpp and cannot be loaded.*remove it"):
+        load(one)
+    one.write_text("what is this")
+    with pytest.raises(ArtifactError, match=r"one.cpp does not compile with g\+\+"):
+        load(one)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=[source.stem for source in SOURCES])
+def test_a_code_digest_holds_the_headers_that_are_included_and_no_others(source: Path) -> None:
+    folder = source.parent.relative_to(ENGINE.parent)
+    module, entry = ".".join(folder.parts), f"_{source.stem}"
+    if folder.name == "native":
+        module, entry = f"{module}.kernel", "_library"
+    reached = CodeIndex(ENGINE).reach((module, entry), ExactDuplicates(kind="exact")).definitions
+    beside = [*source.parent.glob("*.h"), *source.parent.glob("*.cpp")]
+    included = {name for file in beside for name in re.findall('#include "(.*)"', file.read_text())}
+    assert {Path(name).name for name in reached if name.endswith(".h")} == included
+    assert source.relative_to(ENGINE.parent).as_posix() in reached

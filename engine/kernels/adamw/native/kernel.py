@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.kernels import native
 from engine.kernels.adamw.reference import Update, power
 from engine.kernels.record import ran
+from engine.spec.errors import ArtifactError
 
 NUMBERS = ctypes.c_float * 9
 
@@ -18,12 +19,12 @@ NUMBERS = ctypes.c_float * 9
 def adamw(p: Tensor, gradient: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, by: Update) -> None:
     """Moves p and both moments in place; all are contiguous fp32 of one shape."""
     ran("adamw", "native")
-    for tensor in (p, gradient, exp_avg, exp_avg_sq):
-        if tensor.dtype != torch.float32 or tensor.shape != p.shape or not tensor.is_contiguous():
-            raise ValueError(
-                f"native adamw wants contiguous fp32 of {[*p.shape]}, not {tensor.dtype} {[*tensor.shape]}"
-            )
-    pointers = [tensor.data_ptr() for tensor in (p, gradient, exp_avg, exp_avg_sq)]
+    tensors = {"p": p, "gradient": gradient, "exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
+    native.check("adamw", tensors, torch.float32)
+    for name, tensor in tensors.items():
+        if not tensor.is_contiguous():
+            raise ArtifactError(f"kernels.adamw: the native backend wants {name} contiguous, not {tensor.stride()}")
+    pointers = native.addresses(p, gradient, exp_avg, exp_avg_sq)
     _library().adamw(*pointers, numbers(by), p.numel(), torch.get_num_threads())
     for tensor in (p, exp_avg, exp_avg_sq):
         torch.autograd.graph.increment_version(tensor)  # torch has not seen it: who keeps what follows from p must know

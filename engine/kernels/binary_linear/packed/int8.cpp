@@ -21,6 +21,8 @@
 #include <immintrin.h>
 #endif
 
+#include "activations.h"
+
 namespace {
 
 constexpr int kBytes = 64;           // of a block of a row
@@ -180,15 +182,9 @@ const Kernel* kernels() {
 double quantise(
     const float* x, int64_t inputs, const float* alpha, int64_t alphas, float* a, int8_t* q, int32_t* total
 ) {
-    if (alphas > 1) for (int64_t j = 0; j < inputs; ++j) a[j] = x[j] * alpha[j];
-    else for (int64_t j = 0; j < inputs; ++j) a[j] = alphas ? x[j] * alpha[0] : x[j];
-    uint32_t most = 0;
-    for (int64_t j = 0; j < inputs; ++j) {
-        uint32_t bits;
-        std::memcpy(&bits, a + j, 4);
-        most = std::max(most, bits & 0x7fffffffu);
-    }
-    if (most >= 0x7f800000u) return -1;
+    fold(x, inputs, alpha, alphas, a);
+    const uint32_t most = largest_bits(a, inputs);
+    if (most >= kInfinite) return -1;
     float largest;
     std::memcpy(&largest, &most, 4);
     const double inverse = largest > 0 ? 127.0 / double(largest) : 0.0;
@@ -205,18 +201,6 @@ double quantise(
     }
     *total = sum;
     return double(largest) / 127.0;
-}
-
-// beta . x in fp64: column j is added in lane j mod 8, the lanes by a tree (as in lookup.cpp).
-double weighted_sum(const float* x, int64_t inputs, const float* beta, int64_t betas) {
-    double lanes[8] = {0};
-    const int64_t whole = inputs & ~int64_t(7);
-    const double one = betas ? double(beta[0]) : 1.0;
-    for (int64_t j = 0; j < whole; j += 8)
-        if (betas > 1) for (int lane = 0; lane < 8; ++lane) lanes[lane] += double(x[j + lane]) * double(beta[j + lane]);
-        else for (int lane = 0; lane < 8; ++lane) lanes[lane] += double(x[j + lane]) * one;
-    for (int64_t j = whole; j < inputs; ++j) lanes[j & 7] += double(x[j]) * (betas > 1 ? double(beta[j]) : one);
-    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
 struct Work {

@@ -17,12 +17,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <omp.h>
 #ifndef PORTABLE
 #include <immintrin.h>
 #endif
+
+#include "activations.h"
 
 namespace {
 
@@ -144,34 +145,6 @@ void panel(const uint32_t* tile, int64_t, int words, const float* tables, int64_
 #endif
 #endif
 
-// What alpha makes of an activation: one factor a column, one for all, or none.
-void fold(const float* x, int64_t inputs, const float* alpha, int64_t alphas, float* to) {
-    if (alphas > 1) for (int64_t j = 0; j < inputs; ++j) to[j] = x[j] * alpha[j];
-    else for (int64_t j = 0; j < inputs; ++j) to[j] = alphas ? x[j] * alpha[0] : x[j];
-}
-
-// beta . x in fp64: column j is added in lane j mod 8, the lanes by a tree.
-double weighted_sum(const float* x, int64_t inputs, const float* beta, int64_t betas) {
-    double lanes[8] = {0};
-    const int64_t whole = inputs & ~int64_t(7);
-    const double one = betas ? double(beta[0]) : 1.0;
-    for (int64_t j = 0; j < whole; j += 8)
-        if (betas > 1) for (int lane = 0; lane < 8; ++lane) lanes[lane] += double(x[j + lane]) * double(beta[j + lane]);
-        else for (int lane = 0; lane < 8; ++lane) lanes[lane] += double(x[j + lane]) * one;
-    for (int64_t j = whole; j < inputs; ++j) lanes[j & 7] += double(x[j]) * (betas > 1 ? double(beta[j]) : one);
-    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-}
-
-bool all_finite(const float* a, int64_t count) {
-    uint32_t most = 0;
-    for (int64_t j = 0; j < count; ++j) {
-        uint32_t bits;
-        std::memcpy(&bits, a + j, 4);
-        most = std::max(most, bits & 0x7fffffffu);
-    }
-    return most < 0x7f800000u;
-}
-
 // Some tokens (at most kTokens) times the blocks of rows begin .. end of a thread.
 struct Work {
     const uint32_t* tile;
@@ -262,7 +235,7 @@ int64_t lookup_linear(
         fold(row, inputs, alpha, alphas, to);
         std::fill(to + inputs, to + width, 0.0f);
         shift[n] = weighted_sum(row, inputs, beta, betas);
-        if (!all_finite(to, inputs) || !std::isfinite(shift[n])) return 1 + n;
+        if (largest_bits(to, inputs) >= kInfinite || !std::isfinite(shift[n])) return 1 + n;
     }
     const Work work{tile, folded.get(), post, weights, shift.get(), y, outputs, int(words)};
     const int64_t blocks = (outputs + kRows - 1) / kRows;

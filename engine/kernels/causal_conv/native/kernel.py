@@ -13,28 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.kernels.native import instruction_set, library
+from engine.kernels.headers import vectors
+from engine.kernels.native import addresses, check, instruction_set, library
 from engine.kernels.record import ran
-from engine.spec.errors import ArtifactError
 
 SOURCE = Path(__file__).parent / "conv.cpp"
 
 
 def causal_conv(x_BTC: Tensor, weight_C1K: Tensor, bias_C: Tensor) -> Tensor:
-    """Returns y_BTC. ArtifactError for tensors that are not fp32 on the CPU, or of shapes that do not fit."""
+    """Returns y_BTC. ArtifactError for tensors that are not fp32 on the CPU."""
     ran("causal_conv", "native")
-    channels, seen = x_BTC.shape[-1], weight_C1K.shape[-1]
-    wanted = {
-        "x": (x_BTC, tuple(x_BTC.shape)),
-        "weight": (weight_C1K, (channels, 1, seen)),
-        "bias": (bias_C, (channels,)),
-    }
-    for name, (tensor, shape) in wanted.items():
-        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu" or 0 in shape:
-            raise ArtifactError(
-                f"causal_conv: {name} is {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device};"
-                f" the native backend wants float32 of shape {shape} on the cpu, not empty"
-            )
+    check("causal_conv", {"x": x_BTC, "weight": weight_C1K, "bias": bias_C}, torch.float32)
     y_BTC: Tensor = forward(x_BTC, weight_C1K, bias_C)
     return y_BTC
 
@@ -44,7 +33,7 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """y_BTC."""
     x, weight_KC, bias = _laid_out(x, weight, bias)
     y = torch.empty(x.shape)
-    _library().conv_forward(_shape(x, weight_KC), *_addresses(x, weight_KC, bias, y), torch.get_num_threads())
+    _library().conv_forward(_shape(x, weight_KC), *addresses(x, weight_KC, bias, y), torch.get_num_threads())
     return y
 
 
@@ -54,8 +43,8 @@ def backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tenso
     x, weight_KC, bias = _laid_out(x, weight, bias)
     dy, shape = dy.contiguous(), _shape(x, weight_KC)
     dx, dweight_KC, dbias = torch.empty(x.shape), torch.empty(weight_KC.shape), torch.empty(bias.shape)
-    addresses = _addresses(x, weight_KC, bias, dy, dx, dweight_KC, dbias)
-    _library().conv_backward(shape, *addresses, torch.get_num_threads())
+    pointers = addresses(x, weight_KC, bias, dy, dx, dweight_KC, dbias)
+    _library().conv_backward(shape, *pointers, torch.get_num_threads())
     return dx, dweight_KC.T[:, None].contiguous(), dbias
 
 
@@ -91,10 +80,6 @@ def _shape(x: Tensor, weight_KC: Tensor) -> "ctypes.Array[ctypes.c_int64]":
     return (ctypes.c_int64 * len(sizes))(*sizes)
 
 
-def _addresses(*tensors: Tensor) -> tuple[ctypes.c_void_p, ...]:
-    return tuple(ctypes.c_void_p(t.data_ptr()) for t in tensors)
-
-
 @cache
 def _library() -> ctypes.CDLL:
-    return library(SOURCE, instruction_set())
+    return library(SOURCE, instruction_set(), headers=(vectors.HEADER,))

@@ -8,22 +8,9 @@
 #include <cstdint>
 #include <cstring>
 
-namespace {
+#include "bfloat16.h"
 
-inline float widen(float x) { return x; }
-inline float widen(uint16_t x) {
-    const uint32_t bits = static_cast<uint32_t>(x) << 16;
-    float y;
-    std::memcpy(&y, &bits, 4);
-    return y;
-}
-inline void store(float *to, float x) { *to = x; }
-inline void store(uint16_t *to, float x) {
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    *to = static_cast<uint16_t>(x != x ? 0x7fc0u : rounded);  // NaN stays NaN
-}
+namespace {
 
 inline float exponential(float x) {
     x = x < -60.0f ? -60.0f : x;  // no nearer to 87: lanes that are not taken would meet slow denormals

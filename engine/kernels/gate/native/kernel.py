@@ -12,16 +12,14 @@ import torch
 from torch import Tensor
 
 from engine.kernels import native
+from engine.kernels.headers import bfloat16
 from engine.kernels.record import ran
 
 
 def gated(gate: Tensor, up: Tensor) -> Tensor:
     """Returns a tensor of their shape and dtype, fp32 or bfloat16."""
     ran("gate", "native")
-    if gate.shape != up.shape or gate.dtype != up.dtype:
-        raise ValueError(
-            f"gate {gate.dtype} {[*gate.shape]} and up {up.dtype} {[*up.shape]} must have one dtype and shape"
-        )
+    native.check("gate", {"gate": gate, "up": up}, torch.float32, torch.bfloat16)
     y: Tensor = forward(gate, up)
     return y
 
@@ -32,7 +30,7 @@ def forward(gate: Tensor, up: Tensor) -> Tensor:
     gate, up = gate.contiguous(), up.contiguous()
     y = torch.empty_like(gate)
     function = {torch.float32: _library().gate_float, torch.bfloat16: _library().gate_bfloat16}[gate.dtype]
-    function(*(t.data_ptr() for t in (gate, up, y)), y.numel(), torch.get_num_threads())
+    function(*native.addresses(gate, up, y), y.numel(), torch.get_num_threads())
     return y
 
 
@@ -43,7 +41,7 @@ def backward(g: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
     grad_gate, grad_up = torch.empty_like(gate), torch.empty_like(up)
     library = _library()
     function = {torch.float32: library.gate_backward_float, torch.bfloat16: library.gate_backward_bfloat16}[g.dtype]
-    pointers = [t.data_ptr() for t in (g, gate, up, grad_gate, grad_up)]
+    pointers = native.addresses(g, gate, up, grad_gate, grad_up)
     function(*pointers, g.numel(), torch.get_num_threads())
     return grad_gate, grad_up
 
@@ -51,7 +49,8 @@ def backward(g: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
 @cache
 def _library() -> ctypes.CDLL:
     # -fno-trapping-math: comparisons may run on lanes of which the result is not taken, so that loops become vectors
-    found = native.library(Path(__file__).parent / "gate.cpp", native.instruction_set(), "-fno-trapping-math")
+    chosen = native.instruction_set(), "-fno-trapping-math"
+    found = native.library(Path(__file__).parent / "gate.cpp", *chosen, headers=(bfloat16.HEADER,))
     for function in (found.gate_float, found.gate_bfloat16):
         function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64, ctypes.c_int]
     for function in (found.gate_backward_float, found.gate_backward_bfloat16):

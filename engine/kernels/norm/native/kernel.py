@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.kernels import native
+from engine.kernels.native import addresses, check, instruction_set, library
 from engine.kernels.record import ran
 
 P, N, F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
@@ -22,7 +22,7 @@ P, N, F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 def rms_norm(x_BTD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
     """Returns y_BTD in fp32; x may be bfloat16, weight is fp32."""
     ran("norm", "native")
-    wide_ND = _rows(x_BTD, weight_D)
+    wide_ND = _rows(x_BTD, {"weight": weight_D})
     y_ND: Tensor = rms_forward(wide_ND, weight_D, eps)[0]
     return y_ND.view(x_BTD.shape)
 
@@ -30,22 +30,15 @@ def rms_norm(x_BTD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
 def layer_norm(x_BTD: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float) -> Tensor:
     """Returns y_BTD in fp32; x may be bfloat16, weight and bias are fp32."""
     ran("norm", "native")
-    wide_ND = _rows(x_BTD, weight_D)
-    _check("bias", bias_D, x_BTD)
+    wide_ND = _rows(x_BTD, {"weight": weight_D, "bias": bias_D})
     y_ND: Tensor = layer_forward(wide_ND, weight_D, bias_D, eps)[0]
     return y_ND.view(x_BTD.shape)
 
 
-def _rows(x: Tensor, weight_D: Tensor) -> Tensor:
-    _check("weight", weight_D, x)
-    return x.reshape(-1, x.shape[-1]).float()
-
-
-def _check(name: str, vector_D: Tensor, x: Tensor) -> None:
-    if vector_D.dtype != torch.float32 or vector_D.shape != x.shape[-1:]:
-        raise ValueError(
-            f"a native norm wants an fp32 {name} of {x.shape[-1]}, not {vector_D.dtype} {[*vector_D.shape]}"
-        )
+def _rows(x_BTD: Tensor, vectors: dict[str, Tensor]) -> Tensor:
+    check("norm", {"x": x_BTD}, torch.float32, torch.bfloat16)
+    check("norm", vectors, torch.float32)
+    return x_BTD.reshape(-1, x_BTD.shape[-1]).float()
 
 
 @torch.library.custom_op("facsimile::rms_norm", mutates_args=())
@@ -53,7 +46,7 @@ def rms_forward(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """y_ND and the scale of each row."""
     x, weight = x.contiguous(), weight.contiguous()
     y, scale = torch.empty_like(x), x.new_empty(x.shape[0])
-    _library().rms_forward(*_at(x, weight), eps, *_at(y, scale), *x.shape, torch.get_num_threads())
+    _library().rms_forward(*addresses(x, weight), eps, *addresses(y, scale), *x.shape, torch.get_num_threads())
     return y, scale
 
 
@@ -63,7 +56,7 @@ def rms_backward(g: Tensor, x: Tensor, weight: Tensor, scale: Tensor) -> tuple[T
     g, x, weight = g.contiguous(), x.contiguous(), weight.contiguous()
     grad_x, grad_weight = torch.empty_like(x), torch.empty_like(weight)
     partial = x.new_empty(_library().norm_blocks(x.shape[0]) * x.shape[1])
-    pointers = _at(g, x, weight, scale, grad_x, partial, grad_weight)
+    pointers = addresses(g, x, weight, scale, grad_x, partial, grad_weight)
     _library().rms_backward(*pointers, *x.shape, torch.get_num_threads())
     return grad_x, grad_weight
 
@@ -73,7 +66,9 @@ def layer_forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[
     """y_ND, and the mean and the scale of each row."""
     x, weight, bias = x.contiguous(), weight.contiguous(), bias.contiguous()
     y, mean, scale = torch.empty_like(x), x.new_empty(x.shape[0]), x.new_empty(x.shape[0])
-    _library().layer_forward(*_at(x, weight, bias), eps, *_at(y, mean, scale), *x.shape, torch.get_num_threads())
+    _library().layer_forward(
+        *addresses(x, weight, bias), eps, *addresses(y, mean, scale), *x.shape, torch.get_num_threads()
+    )
     return y, mean, scale
 
 
@@ -83,18 +78,14 @@ def layer_backward(g: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Te
     g, x, weight = g.contiguous(), x.contiguous(), weight.contiguous()
     grad_x, grad_both = torch.empty_like(x), x.new_empty(2, x.shape[1])
     partial = x.new_empty(_library().norm_blocks(x.shape[0]) * 2 * x.shape[1])
-    pointers = _at(g, x, weight, mean, scale, grad_x, partial, grad_both)
+    pointers = addresses(g, x, weight, mean, scale, grad_x, partial, grad_both)
     _library().layer_backward(*pointers, *x.shape, torch.get_num_threads())
     return grad_x, grad_both
 
 
-def _at(*tensors: Tensor) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
-
-
 @cache
 def _library() -> ctypes.CDLL:
-    found = native.library(Path(__file__).parent / "norm.cpp", native.instruction_set())
+    found = library(Path(__file__).parent / "norm.cpp", instruction_set())
     found.norm_blocks.restype, found.norm_blocks.argtypes = N, [N]
     found.rms_forward.argtypes = [P, P, F, P, P, N, N, ctypes.c_int]
     found.rms_backward.argtypes = [P] * 7 + [N, N, ctypes.c_int]

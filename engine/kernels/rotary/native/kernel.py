@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels import native
+from engine.kernels.headers import bfloat16
 from engine.kernels.record import ran
 
 SIZES = ctypes.c_int64 * 4
@@ -23,11 +24,8 @@ SIZES = ctypes.c_int64 * 4
 def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
     """Returns y_BHTK in the dtype of x, fp32 or bfloat16."""
     ran("rotary", "native")
-    tokens, width = x_BHTK.shape[2:]
-    if width % 2 or cos_TJ.shape != (tokens, width // 2) or sin_TJ.shape != cos_TJ.shape:
-        raise ValueError(
-            f"heads [T, K] = {[tokens, width]} want tables [T, K/2], not {[*cos_TJ.shape]} and {[*sin_TJ.shape]}"
-        )
+    native.check("rotary", {"x": x_BHTK}, torch.float32, torch.bfloat16)
+    native.check("rotary", {"cos": cos_TJ, "sin": sin_TJ}, torch.float32)
     y_BHTK: Tensor = turn(x_BHTK, cos_TJ, sin_TJ, 1.0)
     return y_BHTK
 
@@ -39,8 +37,7 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor, sign: float) -> Tensor:
     y, (cos, sin) = _like(x), (cos.contiguous(), sin.contiguous())
     function = {torch.float32: _library().rotary_float, torch.bfloat16: _library().rotary_bfloat16}[x.dtype]
     strides = SIZES(*x.stride()), SIZES(*y.stride())
-    pointers = [t.data_ptr() for t in (x, cos, sin, y)]
-    function(*pointers, SIZES(*x.shape), *strides, sign, torch.get_num_threads())
+    function(*native.addresses(x, cos, sin, y), SIZES(*x.shape), *strides, sign, torch.get_num_threads())
     return y
 
 
@@ -51,7 +48,7 @@ def _like(x_BHTK: Tensor) -> Tensor:
 
 @cache
 def _library() -> ctypes.CDLL:
-    found = native.library(Path(__file__).parent / "rotary.cpp", native.instruction_set())
+    found = native.library(Path(__file__).parent / "rotary.cpp", native.instruction_set(), headers=(bfloat16.HEADER,))
     for function in (found.rotary_float, found.rotary_bfloat16):
         function.argtypes = [ctypes.c_void_p] * 4 + [ctypes.POINTER(ctypes.c_int64)] * 3 + [
             ctypes.c_float, ctypes.c_int,

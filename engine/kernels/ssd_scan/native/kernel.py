@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.kernels.native import instruction_set, library
+from engine.kernels.headers import vectors
+from engine.kernels.native import addresses, check, instruction_set, library
 from engine.kernels.record import ran
-from engine.spec.errors import ArtifactError
 
 SOURCE = Path(__file__).parent / "scan.cpp"
 
@@ -23,33 +23,12 @@ SOURCE = Path(__file__).parent / "scan.cpp"
 def ssd_scan(
     x_BTHP: Tensor, dt_BTH: Tensor, a_H: Tensor, b_BTGN: Tensor, c_BTGN: Tensor, d_H: Tensor, chunk: int
 ) -> Tensor:
-    """Returns y_BTHP. ArtifactError for tensors that are not fp32 on the CPU, or of shapes that do not fit."""
+    """Returns y_BTHP. ArtifactError for tensors that are not fp32 on the CPU."""
     ran("ssd_scan", "native", chunk=chunk)
-    check(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H)
+    tensors = {"x": x_BTHP, "dt": dt_BTH, "A": a_H, "B": b_BTGN, "C": c_BTGN, "D": d_H}
+    check("ssd_scan", tensors, torch.float32)
     y_BTHP: Tensor = forward(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H, chunk)
     return y_BTHP
-
-
-def check(x_BTHP: Tensor, dt_BTH: Tensor, a_H: Tensor, b_BTGN: Tensor, c_BTGN: Tensor, d_H: Tensor) -> None:
-    """ArtifactError with the first tensor that does not fit."""
-    batch, tokens, heads, _ = x_BTHP.shape
-    groups, state = b_BTGN.shape[2:]
-    if min(*x_BTHP.shape, groups, state) < 1 or heads % groups:
-        raise ArtifactError(f"ssd_scan: x of shape {tuple(x_BTHP.shape)} and B of {tuple(b_BTGN.shape)} do not fit")
-    wanted = {
-        "x": (x_BTHP, tuple(x_BTHP.shape)),
-        "dt": (dt_BTH, (batch, tokens, heads)),
-        "A": (a_H, (heads,)),
-        "B": (b_BTGN, (batch, tokens, groups, state)),
-        "C": (c_BTGN, (batch, tokens, groups, state)),
-        "D": (d_H, (heads,)),
-    }
-    for name, (tensor, shape) in wanted.items():
-        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-            raise ArtifactError(
-                f"ssd_scan: {name} is {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device};"
-                f" the native backend wants float32 of shape {shape} on the cpu"
-            )
 
 
 @torch.library.custom_op("facsimile::ssd_scan", mutates_args=())
@@ -57,7 +36,7 @@ def forward(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, c
     """y_BTHP."""
     x, dt, a, b, c, d = _laid_out(x, dt, a, b, c, d)
     y = torch.empty(x.shape)
-    _library().scan_forward(_shape(x, b, chunk), *_addresses(x, dt, a, b, c, d, y), torch.get_num_threads())
+    _library().scan_forward(_shape(x, b, chunk), *addresses(x, dt, a, b, c, d, y), torch.get_num_threads())
     return y
 
 
@@ -70,8 +49,8 @@ def backward(
     dy, shape = dy.contiguous(), _shape(x, b, chunk)
     dx, ddt, db, dc = torch.empty(x.shape), torch.empty(dt.shape), torch.empty(b.shape), torch.empty(c.shape)
     da, dd = (torch.zeros(x.shape[0], x.shape[2], dtype=torch.float64) for _ in range(2))
-    addresses = _addresses(x, dt, a, b, c, d, dy, dx, ddt, db, dc, da, dd)
-    _library().scan_backward(shape, *addresses, torch.get_num_threads())
+    pointers = addresses(x, dt, a, b, c, d, dy, dx, ddt, db, dc, da, dd)
+    _library().scan_backward(shape, *pointers, torch.get_num_threads())
     return dx, ddt, _over_rows(da), db, dc, _over_rows(dd)
 
 
@@ -129,10 +108,6 @@ def _shape(x: Tensor, b: Tensor, chunk: int) -> "ctypes.Array[ctypes.c_int64]":
     return (ctypes.c_int64 * len(sizes))(*sizes)
 
 
-def _addresses(*tensors: Tensor) -> tuple[ctypes.c_void_p, ...]:
-    return tuple(ctypes.c_void_p(t.data_ptr()) for t in tensors)
-
-
 @cache
 def _library() -> ctypes.CDLL:
-    return library(SOURCE, instruction_set())
+    return library(SOURCE, instruction_set(), headers=(vectors.HEADER,))

@@ -1,4 +1,4 @@
-// Small products, exponentials and sums of one thread, vectors along outputs only (scan.cpp says the order of sums).
+// Small products, decays and sums of one thread, vectors along outputs only (scan.cpp says the order of sums).
 
 #pragma once
 
@@ -6,26 +6,20 @@
 #include <cstring>
 #include <vector>
 
+#include "vectors.h"
+
 #if defined(PORTABLE)
-constexpr int W = 4, R = 4;
+constexpr int R = 4;
 #elif defined(__AVX512F__)
 #include <immintrin.h>
-constexpr int W = 16, R = 12;
+constexpr int R = 12;
 #else
 #include <immintrin.h>
-constexpr int W = 8, R = 6;
+constexpr int R = 6;
 #endif
-
-typedef float V __attribute__((vector_size(4 * W)));
-typedef float VU __attribute__((vector_size(4 * W), aligned(4), may_alias));
-typedef int32_t I __attribute__((vector_size(4 * W)));
 
 constexpr int64_t WIDE = 32;   // local rows are padded with zeros to a multiple of this many floats
 constexpr int64_t SKEW = 16;   // and lie this much apart besides, so that they do not share cache sets
-
-static inline V load(const float* p) { return *(const VU*)p; }
-static inline void store(float* p, V v) { *(VU*)p = v; }
-static inline V all(float x) { return x - (V){}; }
 
 static inline V fma(V a, V b, V c) {
 #if defined(PORTABLE)
@@ -35,24 +29,6 @@ static inline V fma(V a, V b, V c) {
 #else
     return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #endif
-}
-
-// exp within two units in the last place, for arguments in [-87, 88], clamped outside; NaN stays NaN.
-static inline V exp(V x) {
-    x = x < -87.0f ? all(-87.0f) : x;
-    x = x > 88.0f ? all(88.0f) : x;
-    const float magic = 12582912.0f;  // 1.5 * 2^23: adding and subtracting it rounds to an integer
-    V n = (x * 1.44269504f + magic) - magic;
-    V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts, the first with 9 bits
-    V p = all(1.0f / 5040);  // Taylor: |r| <= 0.347, so the first term left out is below 2^-27
-    p = p * r + 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * (r * r) + r + 1.0f;
-    I e = (__builtin_convertvector(n, I) + 127) << 23;
-    return p * (V)e;
 }
 
 // What decay leaves. Below exp(-64) nothing: products of such a rest are lost in sums of ordinary numbers, and they
