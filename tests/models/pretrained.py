@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs, read_tensors
 from engine.data.spec import LocalFile
 from engine.models.huggingface import config_of, hf_name
-from engine.models.init import initial_weights
+from engine.models.init import initial_weights, parameter_shapes
 from engine.models.llama_shapes import llama_shapes
+from engine.models.pretrained.folder import read_folder
 from engine.models.pretrained.gguf_file import gguf_name
 from engine.models.pretrained.spec import GgufFile, HfFolder, Import, PublishedTokenizer, WeightSource
+from engine.models.pretrained.stored import checked
 from engine.models.run import run_import
 from engine.models.spec import Llama, Model
 from tests.data.given import place
@@ -34,6 +37,14 @@ def weights_of(model: Model = TINY) -> Arrays:
 def as_hf(model: Model, weights: Mapping[str, np.ndarray]) -> Arrays:
     """Weights by transformers' names."""
     return {hf_name(name, model): value for name, value in weights.items()}
+
+
+def read_back(folder: Path) -> tuple[Model, Arrays]:
+    """The spec and the weights of a folder, as an import reads them."""
+    with ExitStack() as stack:
+        stored = read_folder({path.name: path for path in folder.iterdir()}, folder.name, stack)
+        shapes = parameter_shapes(stored.model)
+        return stored.model, {name: checked(stored, name, shape).copy() for name, shape in shapes.items()}
 
 
 def put_folder(folder: Path, model: Model, *shards: Mapping[str, Any], **config: Any) -> HfFolder:

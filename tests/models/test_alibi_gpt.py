@@ -12,12 +12,13 @@ from engine.kernels.spec import Kernels
 from engine.models.alibi_gpt_shapes import alibi_gpt_shapes
 from engine.models.build import build, load_weights
 from engine.models.decoder import Decoder, greedy
-from engine.models.huggingface import export_hf, import_hf
+from engine.models.huggingface import export_hf
 from engine.models.huggingface.folder import TEMPLATES
 from engine.models.init import Weights, initial_weights
 from engine.models.spec import Alibi, AlibiGpt, FbiLinear, MuP, NormalInit, PartialRotary
 from engine.spec.canonical import digest
 from engine.spec.errors import ArtifactError
+from tests.models.pretrained import read_back
 
 IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(1)).integers(0, 300, (2, 40)))
 ROTARY = PartialRotary(kind="partial_rotary", channels=4)
@@ -155,7 +156,7 @@ def test_exported_folder_gives_transformers_the_same_logits(tmp_path: Path, vari
         assert torch.equal(theirs(IDS_BT).logits, model(IDS_BT))
         found_BT = theirs.generate(IDS_BT[:, :9], max_new_tokens=6, do_sample=False, pad_token_id=0)
     assert torch.equal(found_BT[:, 9:], greedy(model, IDS_BT[:, :9], 6))
-    back, again = import_hf(tmp_path)
+    back, again = read_back(tmp_path)
     assert back == spec
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
@@ -179,10 +180,10 @@ def test_a_folder_without_a_field_is_refused_by_its_name(tmp_path: Path) -> None
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"alibi"', '"alibbi"'))
     with pytest.raises(ArtifactError, match="alibbi"):
-        import_hf(tmp_path)
+        read_back(tmp_path)
     config.write_text(config.read_text().replace('"mup"', '"nup"'))
     with pytest.raises(ArtifactError, match="has no mup"):
-        import_hf(tmp_path)
+        read_back(tmp_path)
 
 
 @pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*.py")), ids=lambda file: file.name)

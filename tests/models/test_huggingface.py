@@ -11,11 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from engine.data.tokenizer import load_tokenizer
 from engine.kernels.spec import Kernels
 from engine.models.build import build, load_weights
-from engine.models.huggingface import export_hf, import_hf
+from engine.models.huggingface import export_hf
 from engine.models.init import initial_weights
 from engine.models.spec import Llama
 from engine.spec.errors import ArtifactError
 from tests.data.built import bpe, documents, prose, trained
+from tests.models.pretrained import read_back
 
 IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(1)).integers(0, 300, (2, 64)))
 
@@ -47,7 +48,7 @@ def test_exported_folder_gives_transformers_the_same_logits(tmp_path: Path, tied
     export_hf(weights, spec, None, tmp_path)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     torch.testing.assert_close(our_logits(spec, weights), theirs_logits(theirs), rtol=0, atol=1e-5)
-    back, again = import_hf(tmp_path)
+    back, again = read_back(tmp_path)
     assert back == spec
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
@@ -61,7 +62,7 @@ def test_a_folder_written_by_transformers_is_read(tmp_path: Path, tied: bool) ->
     )  # fmt: skip
     theirs = LlamaForCausalLM(config)
     theirs.save_pretrained(tmp_path)
-    spec, weights = import_hf(tmp_path)
+    spec, weights = read_back(tmp_path)
     torch.testing.assert_close(our_logits(spec, weights), theirs_logits(theirs), rtol=0, atol=1e-5)
 
 
@@ -70,7 +71,7 @@ def test_another_architecture_is_refused_by_the_name_of_its_setting(tmp_path: Pa
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"attention_bias": false', '"attention_bias": true'))
     with pytest.raises(ArtifactError, match="attention_bias is True"):
-        import_hf(tmp_path)
+        read_back(tmp_path)
 
 
 def test_a_tokenizer_goes_along_and_its_end_token_ends_a_generation(tmp_path: Path) -> None:

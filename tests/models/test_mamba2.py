@@ -15,13 +15,14 @@ from engine.compile.estimate import parameters
 from engine.kernels.binary_linear.reference import dense
 from engine.kernels.spec import Kernels, NativeScan, RecurrentScan
 from engine.models.build import build, load_weights
-from engine.models.huggingface import export_hf, import_hf
+from engine.models.huggingface import export_hf
 from engine.models.init import Weights, initial_weights, parameter_shapes
 from engine.models.mamba2 import MixerState
 from engine.models.mamba2_init import exp, inverse_softplus
 from engine.models.spec import FbiLinear, Mamba2, MambaInit
 from engine.spec.canonical import digest
 from engine.spec.errors import ArtifactError
+from tests.models.pretrained import read_back
 from tests.train import toy
 
 IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(1)).integers(0, 300, (2, 70)))
@@ -180,7 +181,7 @@ def test_exported_folder_gives_transformers_the_same_logits(tmp_path: Path, chan
         logits = theirs(IDS_BT).logits
     for kernels in (FUSED, Kernels()):
         assert away(all_at_once(spec, weights, kernels), logits) <= 1e-5
-    back, again = import_hf(tmp_path)
+    back, again = read_back(tmp_path)
     assert back == spec
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
@@ -194,7 +195,7 @@ def test_a_folder_written_by_transformers_is_read(tmp_path: Path, tied: bool) ->
     )  # fmt: skip
     theirs = Mamba2ForCausalLM(config).eval()
     theirs.save_pretrained(tmp_path)
-    spec, weights = import_hf(tmp_path)
+    spec, weights = read_back(tmp_path)
     assert isinstance(spec, Mamba2)
     assert (spec.groups, spec.tied, spec.dt_limit) == (8, tied, None)
     with torch.no_grad():
@@ -207,10 +208,10 @@ def test_another_architecture_is_refused_by_the_name_of_its_setting(tmp_path: Pa
     text = config.read_text()
     config.write_text(text.replace('"use_bias": false', '"use_bias": true'))
     with pytest.raises(ArtifactError, match="use_bias is True"):
-        import_hf(tmp_path)
+        read_back(tmp_path)
     config.write_text(text.replace('"num_heads": 4', '"num_heads": 5'))
     with pytest.raises(ArtifactError, match="heads x head_dim is 80; the engine's mamba2 has 64"):
-        import_hf(tmp_path)
+        read_back(tmp_path)
 
 
 @pytest.mark.parametrize(

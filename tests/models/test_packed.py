@@ -14,11 +14,12 @@ from engine.kernels.record import check_declared, forget
 from engine.kernels.spec import Kernels, PackedBinary
 from engine.models.build import build, load_weights
 from engine.models.decoder import Decoder, greedy
-from engine.models.huggingface import export_hf, import_hf
+from engine.models.huggingface import export_hf
 from engine.models.init import Weights, initial_weights
 from engine.models.packed import read_packed, write_packed
 from engine.models.spec import Alibi, AlibiGpt, FbiLinear, Llama, Mamba2, Model
 from engine.spec.errors import ArtifactError
+from tests.models.pretrained import read_back
 
 IDS_BT = torch.from_numpy(np.random.Generator(np.random.Philox(5)).integers(0, 97, (2, 24)))
 PACKED = Kernels(binary_linear=PackedBinary(kind="packed"))
@@ -164,6 +165,6 @@ def test_transformers_gives_the_same_logits_with_our_modelling_file(tmp_path: Pa
     ours = logits(loaded(spec, Kernels()))
     with torch.no_grad():
         assert (theirs(IDS_BT).logits - ours).abs().max() <= 1e-5 * max(1.0, ours.abs().max().item())
-    back, again = import_hf(tmp_path)
+    back, again = read_back(tmp_path)
     assert back.replace(init=spec.init) == spec
     assert all(np.array_equal(again[each], weights[each]) for each in weights)

@@ -1,4 +1,4 @@
-"""Weights from and to a Hugging Face folder: config.json and safetensors, never a pickle."""
+"""A Hugging Face folder: names of tensors and config.json both ways, and its export as safetensors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,26 +10,11 @@ from safetensors.numpy import save_file
 
 from engine.data.tokenizers.export import export_tokenizer
 from engine.models.huggingface import alibi_gpt, binary, llama, mamba2
-from engine.models.huggingface.folder import read_config, tensors, write_modelling
-from engine.models.init import Weights, parameter_shapes
+from engine.models.huggingface.folder import write_modelling
+from engine.models.init import parameter_shapes
 from engine.models.spec import AlibiGpt, Llama, Mamba2, Model
 from engine.spec.canonical import pretty
 from engine.spec.errors import ArtifactError
-
-
-def import_hf(folder: Path) -> tuple[Model, Weights]:
-    """The spec and fp32 weights of a folder; ArtifactError when it is a model that the engine has no module for."""
-    model = spec_of(read_config(folder), folder)
-    stored = dict(tensors(folder))
-    weights: Weights = {}
-    for name, shape in parameter_shapes(model).items():
-        theirs = hf_name(name, model)
-        if theirs not in stored:
-            raise ArtifactError(f"{folder} holds no tensor {theirs}; it is not a whole {model.kind} model")
-        if stored[theirs].shape != shape:
-            raise ArtifactError(f"{folder}: {theirs} has shape {stored[theirs].shape}, config.json says {shape}")
-        weights[name] = stored[theirs]
-    return model, weights
 
 
 def export_hf(

@@ -62,4 +62,5 @@ def split(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Linear]:
         how = FbiLinear.model_validate(config.get("linear"))
     except ValidationError as error:
         raise ArtifactError(f"config.json of {kind}: `linear` is not what the engine wrote: {error}") from error
-    return {**config, "model_type": kind.removeprefix(PREFIX)}, how
+    dense = {key: value for key, value in config.items() if key not in ("auto_map", "linear")}
+    return {**dense, "model_type": kind.removeprefix(PREFIX)}, how

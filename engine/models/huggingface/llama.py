@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.models.huggingface.folder import refuse_unless
+from engine.models.huggingface.settings import Settings
 from engine.models.spec import Llama
+from engine.spec.errors import ArtifactError
 
 OUTER = {"embedding": "model.embed_tokens", "norm": "model.norm", "head": "lm_head"}
 INNER = {
@@ -20,6 +21,14 @@ INNER = {
     "mlp.down": "mlp.down_proj",
 }
 FIXED = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False}  # what the engine's module always does
+ALSO = {**FIXED, "partial_rotary_factor": 1.0, "rope_interleaved": False, "use_sliding_window": False}
+READ = (
+    "head_dim", "hidden_size", "intermediate_size", "max_position_embeddings", "num_attention_heads",
+    "num_hidden_layers", "num_key_value_heads", "rms_norm_eps", "rope_parameters", "rope_scaling", "rope_theta",
+    "tie_word_embeddings", "vocab_size",
+)  # fmt: skip
+ROPE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
+ROPE_BASE = 10000.0  # transformers' default of a file that states none
 
 
 def hf_name(name: str) -> str:
@@ -58,23 +67,48 @@ def config_of(model: Llama, end_id: int | None) -> dict[str, Any]:
 
 def spec_of(config: Mapping[str, Any], folder: Path) -> Llama:
     """The spec of a config.json; ArtifactError names the first setting that the engine's module cannot follow."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    heads, width = config["num_attention_heads"], config["hidden_size"]
-    found = {name: config.get(name, value) for name, value in FIXED.items()}
-    found |= {"model_type": config["model_type"], "rope_type": rope.get("rope_type", "default")}
-    found["head_dim"] = config.get("head_dim") or width // heads
-    wanted = {**FIXED, "model_type": "llama", "rope_type": "default", "head_dim": width // heads}
-    refuse_unless(found, wanted, folder, "llama")
+    stated = Settings(str(folder / "config.json"), "llama", config)
+    switched_off = ("sliding_window",) if config.get("use_sliding_window") is False else ()
+    stated.only((*READ, *switched_off), ALSO)
+    width = stated.count("hidden_size")
+    heads = stated.divides("num_attention_heads", width, "hidden_size")
+    stated.fixed({"head_dim": width // heads})
     return Llama(
         kind="llama",
-        vocabulary=config["vocab_size"],
-        layers=config["num_hidden_layers"],
+        vocabulary=stated.count("vocab_size"),
+        layers=stated.count("num_hidden_layers"),
         width=width,
         heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        mlp=config["intermediate_size"],
-        context=config["max_position_embeddings"],
-        norm_eps=float(config["rms_norm_eps"]),
-        rope_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
-        tied=config.get("tie_word_embeddings", False),
+        kv_heads=_kv_heads(stated, heads),
+        mlp=stated.count("intermediate_size"),
+        context=stated.count("max_position_embeddings"),
+        norm_eps=stated.number("rms_norm_eps"),
+        rope_base=_rope_base(stated),
+        tied=stated.flag("tie_word_embeddings", False),
     )
+
+
+def _kv_heads(stated: Settings, heads: int) -> int:
+    if not stated.has("num_key_value_heads"):
+        return heads
+    return stated.divides("num_key_value_heads", heads, "num_attention_heads")
+
+
+def _rope_base(stated: Settings) -> float:
+    """The base of plain rotary positions, under any of the keys that versions of transformers write it."""
+    bases = {stated.number("rope_theta")} if stated.has("rope_theta") else set()
+    for key in ("rope_parameters", "rope_scaling"):
+        rope = stated.part(key)
+        kinds = {str(rope.found[name]) for name in ("rope_type", "type") if rope.has(name)}
+        unknown = [name for name in rope.found if name not in ROPE and rope.has(name)]
+        if kinds - {"default"} or unknown:
+            raise ArtifactError(
+                f"{stated.where}: {key} is {dict(rope.found)!r}; the engine's llama turns by the plain base alone: "
+                'allowed are null, or rope_type "default" with rope_theta'
+            )
+        rope.fixed({"partial_rotary_factor": 1.0})
+        if rope.has("rope_theta"):
+            bases.add(rope.number("rope_theta"))
+    if len(bases) > 1:
+        raise ArtifactError(f"{stated.where} states rope_theta twice: {', '.join(map(str, sorted(bases)))}")
+    return bases.pop() if bases else ROPE_BASE

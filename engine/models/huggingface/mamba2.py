@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.models.huggingface.folder import refuse_unless
+from engine.models.huggingface.settings import Settings
 from engine.models.mamba2_shapes import heads
 from engine.models.spec import Mamba2
+from engine.spec.errors import ArtifactError
 
 OUTER = {"embedding.weight": "backbone.embeddings.weight", "norm.weight": "backbone.norm_f.weight",
          "head.weight": "lm_head.weight"}  # fmt: skip
@@ -22,6 +23,11 @@ DEFAULTS = {
     "state_size": 128, "conv_kernel": 4, "expand": 2, "n_groups": 8, "layer_norm_epsilon": 1e-5,
     "tie_word_embeddings": False,
 }  # fmt: skip
+UNUSED = (
+    "chunk_size", "norm_before_gate", "rescale_prenorm_residual", "rms_norm", "time_step_floor", "time_step_max",
+    "time_step_min", "time_step_rank",
+)  # fmt: skip
+"""Initialisation and cutting of the scan; and two that transformers' class writes but never reads."""
 CONTEXT = 2048  # what the published Mamba-2 models were trained on; transformers' config.json has no such field
 
 
@@ -68,30 +74,36 @@ def config_of(model: Mamba2, end_id: int | None) -> dict[str, Any]:
 
 def spec_of(config: Mapping[str, Any], folder: Path) -> Mamba2:
     """The spec of a config.json, its init the paper's; ArtifactError names the first setting we cannot follow."""
-    found = {**FIXED, **DEFAULTS, **config}
-    inner = found["expand"] * found["hidden_size"]
-    found["heads x head_dim"] = found["num_heads"] * found["head_dim"]
-    refuse_unless(found, {**FIXED, "model_type": "mamba2", "heads x head_dim": inner}, folder, "mamba2")
+    stated = Settings(str(folder / "config.json"), "mamba2", {**DEFAULTS, **config})
+    stated.only({*DEFAULTS, *UNUSED, "max_position_embeddings", "time_step_limit"}, FIXED)
+    width, expand = stated.count("hidden_size"), stated.count("expand")
+    head_width = stated.count("head_dim")
+    inner = Settings(stated.where, "mamba2", {"heads x head_dim": stated.count("num_heads") * head_width})
+    inner.fixed({"heads x head_dim": expand * width})
     return Mamba2(
         kind="mamba2",
-        vocabulary=found["vocab_size"],
-        layers=found["num_hidden_layers"],
-        width=found["hidden_size"],
-        state=found["state_size"],
-        conv=found["conv_kernel"],
-        expand=found["expand"],
-        head_width=found["head_dim"],
-        groups=found["n_groups"],
-        context=found.get("max_position_embeddings", CONTEXT),
-        norm_eps=float(found["layer_norm_epsilon"]),
-        dt_limit=_limit(found.get("time_step_limit")),
-        tied=found["tie_word_embeddings"],
+        vocabulary=stated.count("vocab_size"),
+        layers=stated.count("num_hidden_layers"),
+        width=width,
+        state=stated.count("state_size"),
+        conv=stated.count("conv_kernel"),
+        expand=expand,
+        head_width=head_width,
+        groups=stated.divides("n_groups", stated.count("num_heads"), "num_heads"),
+        context=stated.count("max_position_embeddings", CONTEXT),
+        norm_eps=stated.number("layer_norm_epsilon"),
+        dt_limit=limit(stated, "time_step_limit"),
+        tied=stated.flag("tie_word_embeddings", False),
     )
 
 
-def _limit(found: Any) -> tuple[float, float] | None:
+def limit(stated: Settings, key: str) -> tuple[float, float] | None:
     """An interval that clamps nothing is none; infinity is written as a number, a text, or {"__float__": a text}."""
-    if found is None:
+    if not stated.has(key):
         return None
-    low, high = (float(end["__float__"] if isinstance(end, dict) else end) for end in found)
+    found = stated.found[key]
+    try:
+        low, high = (float(end["__float__"] if isinstance(end, dict) else end) for end in found)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{stated.where}: {key} is {found!r}, not two numbers") from error
     return None if low <= 0.0 and high == math.inf else (low, high)

@@ -9,42 +9,71 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
+from pydantic import ValidationError
 
-from engine.models.huggingface import hf_name, spec_of
+from engine.models.huggingface import hf_name, llama, spec_of
 from engine.models.huggingface.folder import read_json
 from engine.models.init import parameter_shapes
+from engine.models.pretrained import cerebras, fbi_llm, mamba_ssm
 from engine.models.pretrained.files import CONFIG, INDEX, WEIGHTS
+from engine.models.pretrained.layout import Layout, Place, placed
 from engine.models.pretrained.stored import Array, Stored, check_names
 from engine.models.spec import Model
 from engine.spec.errors import ArtifactError
 
 DTYPES = ("F32", "F16", "BF16")  # all of them widen to fp32 without rounding
-DERIVED = ".rotary_emb.inv_freq"  # a table that older files hold beside the weights
+DERIVED = (".rotary_emb.inv_freq",)  # a table that older files hold beside the weights
 
 
 def read_folder(files: Mapping[str, Path], where: str, stack: ExitStack) -> Stored:
     """The model of a folder; its files stay open, memory-mapped, as long as `stack` does."""
     config = read_json(files[CONFIG])
-    try:
-        model = spec_of(config, Path(where))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{where}/{CONFIG} is no config of a model of the engine: {error!r}") from error
     handles = {name: _open(path, f"{where}/{name}", stack) for name, path in files.items() if name.endswith(WEIGHTS)}
     places = {name: file for file, handle in handles.items() for name in handle.keys()}  # noqa: SIM118
     _check_shards(files, handles, places, where)
-    names = {name: hf_name(name, model) for name in parameter_shapes(model)}
-    heads = _second_heads(model, places)
-    check_names(where, names.values(), [name for name in places if not name.endswith(DERIVED) and name not in heads])
-    types = Counter(_dtype(handles[places[theirs]], theirs, where) for theirs in names.values())
+    shapes = {name: tuple(handles[file].get_slice(name).get_shape()) for name, file in places.items()}
+    found = layout_of(config, shapes, where)
+    derived = [name for name in places if name.endswith((*DERIVED, *found.derived))]
+    heads = _second_heads(found.model, places)
+    expected = dict.fromkeys(place.name for place in found.places.values())
+    check_names(where, expected, [name for name in places if name not in (*heads, *derived)])
+    types = Counter(_dtype(handles[places[theirs]], theirs, where) for theirs in expected)
 
-    def read(name: str) -> Array:
-        theirs = names[name]
+    def stored(theirs: str) -> Array:
         return _widened(handles[places[theirs]], theirs)
 
+    def read(name: str) -> Array:
+        place = found.places[name]
+        return place.turn(stored(place.name))
+
     for theirs in heads:
-        if not np.array_equal(_widened(handles[places[theirs]], theirs), read("embedding.weight")):
+        if not np.array_equal(stored(theirs), read("embedding.weight")):
             raise ArtifactError(f"{where}: {theirs} is not the embedding, but {CONFIG} says that the two are tied")
-    return Stored(where, model, types, read)
+    for theirs in derived:
+        found.check_derived(theirs, stored(theirs))
+    return Stored(where, found.model, types, read)
+
+
+def layout_of(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], where: str) -> Layout:
+    """How the files of a folder hold a model; ArtifactError when it is none that the engine has a module for."""
+    how, name = fbi_llm.linear_of(shapes, where), f"{where}/{CONFIG}"
+    try:
+        match config.get("model_type"):
+            case "btlm" | "crystalcoder" as family:
+                return cerebras.layout(family, config, name)
+            case "llama":
+                llama_model = llama.spec_of(config, Path(where)).replace(linear=how)
+                return Layout(llama_model, placed(llama_model, lambda ours: fbi_llm.place(ours, llama.hf_name, how)))
+            case None if mamba_ssm.is_one(config):
+                mamba = mamba_ssm.spec_of(config, name, how)
+                return Layout(mamba, placed(mamba, lambda ours: fbi_llm.place(ours, mamba_ssm.name_of, how)))
+            case _:
+                model = spec_of(config, Path(where))
+                return Layout(model, placed(model, lambda ours: Place(hf_name(ours, model))))
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        field = ".".join(map(str, first["loc"]))
+        raise ArtifactError(f"{name} states a model that the engine refuses: {field}: {first['msg']}") from error
 
 
 def _open(path: Path, name: str, stack: ExitStack) -> Any:
