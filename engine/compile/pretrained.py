@@ -8,6 +8,7 @@ from engine.models.pretrained.spec import GgufFile, HfFolder, HubModel, HubName,
 from engine.models.spec import Alibi, AlibiGpt, Dense, FbiLinear, Llama, Mamba2, Model, PartialRotary
 
 READ = (CONFIG, TOKENIZER, INDEX)
+SLOW_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt")
 
 
 def released_layouts(stage: Import) -> tuple[str, ...]:
@@ -65,7 +66,16 @@ def source_problems(stage: Import) -> Iterator[tuple[str, str]]:
 def _folder(names: Sequence[str], stage: Import) -> Iterator[tuple[str, str]]:
     for index, name in enumerate(names):
         if name.endswith(PICKLES):
-            yield f"files.{index}", f"{name} is a pickle, which may run any code as it is read; name the safetensors"
+            yield (
+                f"files.{index}",
+                f"{name} is a pickle, which may run any code as it is read; name the safetensors: a later commit "
+                "or a pull request of the repository may have them; else convert the file where it can do no harm",
+            )
+        elif name in SLOW_TOKENIZERS:
+            yield (
+                f"files.{index}",
+                f"{name} is not read; name {TOKENIZER}, which AutoTokenizer's save_pretrained writes of it",
+            )
         elif name not in READ and not name.endswith(WEIGHTS):
             yield (
                 f"files.{index}",

@@ -64,6 +64,10 @@ WEIGHTS = f"        - {{path: model.safetensors, sha256: {SHA}}}\n"
 SECOND = WEIGHTS.replace("model.", "model-2.")
 CASES = {
     "pickle": ((WEIGHTS, WEIGHTS.replace("model.safetensors", "pytorch_model.bin")), "pytorch_model.bin is a pickle"),
+    "slow": (
+        (WEIGHTS, WEIGHTS + WEIGHTS.replace("model.safetensors", "tokenizer.model")),
+        "name tokenizer.json, which",
+    ),
     "unread": ((WEIGHTS, WEIGHTS + WEIGHTS.replace("model.safetensors", "README.md")), "README.md is not read"),
     "twice": ((WEIGHTS, WEIGHTS + WEIGHTS), "source.files.3: model.safetensors stands twice"),
     "no index": ((WEIGHTS, WEIGHTS + SECOND), "there are 2 files of weights; model.safetensors.index.json"),

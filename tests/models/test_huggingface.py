@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from engine.data.tokenizer import load_tokenizer
 from engine.kernels.spec import Kernels
 from engine.models.build import build, load_weights
-from engine.models.huggingface import export_hf
+from engine.models.huggingface import config_of, export_hf, spec_of
 from engine.models.init import initial_weights
 from engine.models.spec import Llama
 from engine.spec.errors import ArtifactError
@@ -82,3 +82,38 @@ def test_a_tokenizer_goes_along_and_its_end_token_ends_a_generation(tmp_path: Pa
     assert theirs.generation_config.eos_token_id == 2
     ids = AutoTokenizer.from_pretrained(tmp_path / "out")("the graph\n")["input_ids"]
     assert ids == load_tokenizer(tokenizer).encode("the graph\n")[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling is .*'linear'.* allowed are null"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rope_scaling is .*'llama3'"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "rope_parameters is .*'yarn'"),
+        ({"rope_parameters": {"rope_theta": 500.0}}, "states rope_theta twice"),
+        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, r"partial_rotary_factor is 0\.5"),
+        ({"partial_rotary_factor": 0.5}, r"partial_rotary_factor is 0\.5"),
+        ({"sliding_window": 32}, "sliding_window is 32, which the engine's llama does not follow"),
+        ({"sliding_window": 32, "use_sliding_window": True}, "use_sliding_window is True"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config is .*; take a revision whose weights are float"),
+        ({"auto_map": {"AutoModelForCausalLM": "other.Other"}}, "auto_map is .*; it may compute something else"),
+        ({"mlp_bias": True}, "mlp_bias is True; the engine's llama has False"),
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'; the engine's llama has 'silu'"),
+        ({"head_dim": 16}, "head_dim is 16; the engine's llama has 8"),
+        ({"logit_softcap": 30.0}, r"logit_softcap is 30\.0, which the engine's llama does not follow"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0, not a positive whole number"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads is 3, which does not divide num_attention_heads 4"),
+        ({"hidden_size": "32"}, "hidden_size is '32', not a positive whole number"),
+        ({"rms_norm_eps": None}, "has no rms_norm_eps; the engine's llama needs a positive number"),
+    ],
+)
+def test_no_setting_is_passed_over(changes: dict[str, object], message: str) -> None:
+    config = config_of(tiny(True, 4), None) | changes
+    with pytest.raises(ArtifactError, match=message):
+        spec_of(config, Path("folder"))
+
+
+def test_neutral_settings_are_passed_over() -> None:
+    neutral = {"pretraining_tp": 2, "attention_dropout": 0.1, "rope_scaling": None, "unheard_of": None,
+               "sliding_window": 32, "use_sliding_window": False}  # fmt: skip
+    assert spec_of(config_of(tiny(True, 4), None) | neutral, Path("folder")) == tiny(True, 4)
