@@ -18,7 +18,13 @@ RotaryBackend = Literal["reference", "native"]
 GateBackend = Literal["reference", "native"]
 ConvBackend = Literal["reference", "native"]
 AdamWBackend = Literal["reference", "native"]
+DecodeBackend = Literal["reference"]
 Graph = Literal["eager", "inductor"]
+Block = Literal[16, 32, 64, 128]
+
+TRITON_NORM = {"rows": 32, "columns": 128}
+"""Block sizes of `norm: triton`, which no spec changes: rows whose part of the gradients of weight and bias one program
+adds up, and channels of them that one program of the last sum holds."""
 
 ScaleAxis = Literal["input", "output", "tensor"]
 """Whether the scales of a 1-bit matrix have one entry for each input, each output, or one in all."""
@@ -45,7 +51,15 @@ class LigerLoss(Spec):
     kind: Literal["liger"]
 
 
+class LigerDistillation(Spec):
+    """liger-kernel's fused divergence, on a GPU, and the teacher's entropy by `tokens` positions at a time."""
+
+    kind: Literal["liger"]
+    tokens: Count = Field(default=512, json_schema_extra={NEUTRAL: 512})
+
+
 LossBackend = Annotated[ReferenceLoss | ChunkedLoss | LigerLoss, Field(discriminator="kind")]
+DistillationBackend = Annotated[ReferenceLoss | ChunkedLoss | LigerDistillation, Field(discriminator="kind")]
 
 
 class ReferenceBinary(Spec):
@@ -69,9 +83,16 @@ class PackedBinary(Spec):
 
 
 class TritonBinary(Spec):
-    """Our Triton kernel, on a GPU."""
+    """Our Triton kernel, on a GPU: blocks of `tokens` x `outputs`, `inputs` at a time; powers of two from 16 on.
+
+    The backward pass takes the signs of `rows` outputs at a time.
+    """
 
     kind: Literal["triton"]
+    tokens: Block = Field(default=16, json_schema_extra={NEUTRAL: 16})
+    outputs: Block = Field(default=64, json_schema_extra={NEUTRAL: 64})
+    inputs: Block = Field(default=64, json_schema_extra={NEUTRAL: 64})
+    rows: Count = Field(default=512, json_schema_extra={NEUTRAL: 512})
 
 
 BinaryLinearBackend = Annotated[
@@ -118,7 +139,7 @@ class Kernels(Spec):
     gate: GateBackend = Field(default="reference", json_schema_extra={NEUTRAL: "reference"})
     """silu(gate) * up."""
     linear_cross_entropy: LossBackend = ReferenceLoss()
-    linear_distillation: LossBackend = Field(
+    linear_distillation: DistillationBackend = Field(
         default=ReferenceLoss(), json_schema_extra={NEUTRAL: {"kind": "reference"}}
     )
     binary_linear: BinaryLinearBackend = Field(
@@ -127,6 +148,8 @@ class Kernels(Spec):
     causal_conv: ConvBackend = Field(default="reference", json_schema_extra={NEUTRAL: "reference"})
     """Mamba-2's convolution over the last positions of each channel, with its SiLU."""
     ssd_scan: ScanBackend = Field(default=ChunkedScan(), json_schema_extra={NEUTRAL: {"kind": "chunked", "chunk": 64}})
+    decode: DecodeBackend = Field(default="reference", json_schema_extra={NEUTRAL: "reference"})
+    """One more position of attention, convolution or scan, from what is kept of those before it."""
     adamw: AdamWBackend = "reference"
     products: Literal["fp32", "bf16"] = Field(default="fp32", json_schema_extra={NEUTRAL: "fp32"})
     """Number format of matrix products; weights, sums, norms and losses stay fp32."""

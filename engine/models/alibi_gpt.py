@@ -18,7 +18,6 @@ from engine.kernels.spec import Kernels
 from engine.models.blocks import Attention, Embedding, GatedMLP, KeyValues, LayerNorm, Turn, no_keys
 from engine.models.decoder import Decoder
 from engine.models.spec import Alibi, AlibiGpt, PartialRotary
-from engine.spec.errors import ArtifactError
 
 
 class Block(nn.Module):
@@ -57,6 +56,7 @@ class AlibiGptDecoder(Decoder[KeyValues]):
             case Alibi():
                 self.register_buffer("slopes_H", torch.tensor(slopes(spec.heads)), persistent=False)
             case PartialRotary(channels=channels, base=base):
+                self.context = spec.context
                 cos_TJ, sin_TJ = angles(spec.context, channels, base)
                 self.register_buffer("cos_TJ", cos_TJ, persistent=False)
                 self.register_buffer("sin_TJ", sin_TJ, persistent=False)
@@ -66,7 +66,7 @@ class AlibiGptDecoder(Decoder[KeyValues]):
     def head_weight(self) -> Tensor:
         return self.embedding.weight
 
-    def features(self, ids_BT: Tensor) -> Tensor:
+    def hidden(self, ids_BT: Tensor) -> Tensor:
         turn, bias_HTT = self._positions(ids_BT.shape[1])
         x_BTD = self.embedding(ids_BT) * self.spec.mup.embedding
         for layer in self.layers:
@@ -74,10 +74,11 @@ class AlibiGptDecoder(Decoder[KeyValues]):
         y_BTD: Tensor = self.norm(x_BTD)
         return y_BTD
 
-    def begin(self, rows: int, positions: int) -> KeyValues:
+    def empty(self, rows: int, positions: int) -> KeyValues:
         return no_keys(self.spec.layers, rows, self.spec.heads, positions, self.spec.width // self.spec.heads)
 
-    def step(self, ids_B: Tensor, state: KeyValues) -> Tensor:
+    def advance(self, ids_B: Tensor, state: KeyValues) -> Tensor:
+        state.check_room(len(ids_B))
         turn, bias_HS = self._last_position(state.position)
         x_BD = self.embedding(ids_B) * self.spec.mup.embedding
         for index, layer in enumerate(self.layers):
@@ -107,6 +108,4 @@ class AlibiGptDecoder(Decoder[KeyValues]):
                 assert_never(self.spec.position)
 
     def _turn(self, first: int, end: int) -> Turn:
-        if end > self.spec.context:
-            raise ArtifactError(f"{end} positions do not fit a context of {self.spec.context}")
         return self.get_buffer("cos_TJ")[first:end], self.get_buffer("sin_TJ")[first:end]

@@ -16,6 +16,7 @@ from engine.kernels.gate import gated
 from engine.kernels.norm import layer_norm, rms_norm
 from engine.kernels.rotary import rotate
 from engine.kernels.spec import Kernels
+from engine.models.check import check_room
 from engine.models.spec import Dense, FbiLinear
 from engine.models.spec import Linear as LinearSpec
 
@@ -104,6 +105,11 @@ class KeyValues:
     keys: list[Tensor]  # k_BGPK of each layer
     values: list[Tensor]
     position: int = 0
+
+    def check_room(self, rows: int) -> None:
+        """ArtifactError unless one more id of so many rows fits."""
+        rows_kept, _, positions, _ = self.keys[0].shape
+        check_room(rows, rows_kept, self.position, positions)
 
 
 def no_keys(layers: int, rows: int, kv_heads: int, positions: int, head_width: int) -> KeyValues:

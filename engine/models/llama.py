@@ -41,7 +41,7 @@ class LlamaDecoder(Decoder[KeyValues]):
 
     def __init__(self, spec: Llama, kernels: Kernels) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.context = spec, spec.context
         self.embedding = Embedding(spec.vocabulary, spec.width)
         self.layers = nn.ModuleList(Block(spec, kernels) for _ in range(spec.layers))
         self.norm = RMSNorm(spec.width, spec.norm_eps, kernels)
@@ -53,7 +53,7 @@ class LlamaDecoder(Decoder[KeyValues]):
     def head_weight(self) -> Tensor:
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def features(self, ids_BT: Tensor) -> Tensor:
+    def hidden(self, ids_BT: Tensor) -> Tensor:
         tokens = ids_BT.shape[1]
         cos_TJ, sin_TJ = self.get_buffer("cos_TJ")[:tokens], self.get_buffer("sin_TJ")[:tokens]
         x_BTD = self.embedding(ids_BT)
@@ -62,10 +62,11 @@ class LlamaDecoder(Decoder[KeyValues]):
         y_BTD: Tensor = self.norm(x_BTD)
         return y_BTD
 
-    def begin(self, rows: int, positions: int) -> KeyValues:
+    def empty(self, rows: int, positions: int) -> KeyValues:
         return no_keys(self.spec.layers, rows, self.spec.kv_heads, positions, self.spec.width // self.spec.heads)
 
-    def step(self, ids_B: Tensor, state: KeyValues) -> Tensor:
+    def advance(self, ids_B: Tensor, state: KeyValues) -> Tensor:
+        state.check_room(len(ids_B))
         here = slice(state.position, state.position + 1)
         turn = self.get_buffer("cos_TJ")[here], self.get_buffer("sin_TJ")[here]
         x_BD = self.embedding(ids_B)

@@ -15,6 +15,7 @@ from engine.kernels.norm import rms_norm
 from engine.kernels.spec import Kernels
 from engine.kernels.ssd_scan import reference
 from engine.models.blocks import Embedding, Linear, RMSNorm, linear
+from engine.models.check import check_room
 from engine.models.decoder import Decoder
 from engine.models.mamba2_shapes import heads, inner_width, projected
 from engine.models.spec import Mamba2
@@ -147,14 +148,14 @@ class Mamba2Decoder(Decoder[list[MixerState]]):
     def head_weight(self) -> Tensor:
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def features(self, ids_BT: Tensor) -> Tensor:
+    def hidden(self, ids_BT: Tensor) -> Tensor:
         x_BTD = self.embedding(ids_BT)
         for layer in self.layers:
             x_BTD = layer(x_BTD)
         y_BTD: Tensor = self.norm(x_BTD)
         return y_BTD
 
-    def begin(self, rows: int, positions: int) -> list[MixerState]:  # noqa: ARG002 (as much for any number of them)
+    def empty(self, rows: int, positions: int) -> list[MixerState]:  # noqa: ARG002 (as much for any number of them)
         spec, weight = self.spec, self.embedding.weight
         inputs = (rows, spec.conv - 1, sum(projected(spec)[1:4]))
         state = (rows, heads(spec), spec.head_width, spec.state)
@@ -163,7 +164,8 @@ class Mamba2Decoder(Decoder[list[MixerState]]):
             for _ in range(spec.layers)
         ]
 
-    def step(self, ids_B: Tensor, state: list[MixerState]) -> Tensor:
+    def advance(self, ids_B: Tensor, state: list[MixerState]) -> Tensor:
+        check_room(len(ids_B), len(state[0].scan), 0, 1)
         x_BD = self.embedding(ids_B)
         for layer, remembered in zip(self.layers, state, strict=True):
             assert isinstance(layer, Block)

@@ -125,7 +125,7 @@ def _take(
     outputs, inputs = matrix.weight.shape
     try:
         check_bits(bits_OW, inputs)
-    except ValueError as error:
+    except ArtifactError as error:
         raise ArtifactError(f"{origin}: {name}.bits: {error}") from error
     wanted = {"bits": bits_OW.shape[:1], "alpha": alpha_S.shape, "beta": beta_S.shape}
     told = {"bits": (outputs,), "alpha": tuple(matrix.alpha.shape), "beta": tuple(matrix.beta.shape)}

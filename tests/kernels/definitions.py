@@ -39,9 +39,11 @@ def attention(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, scale: float, slop
 
 
 def adamw(
-    p: Tensor, g: Tensor, m: Tensor, v: Tensor, *, step: int, lr: float, b1: float, b2: float, eps: float, decay: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    p: Tensor, g: Tensor, m: Tensor, v: Tensor, *, step: int, lr: float, b1: float, b2: float, eps: float, decay: float,
+    gradient_scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """The new parameter and both moments."""
+    g = gradient_scale * g
     m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
     size = (v / (1 - b2**step)).sqrt() + eps
     return p * (1 - lr * decay) - lr * (m / (1 - b1**step)) / size, m, v

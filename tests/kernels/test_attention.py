@@ -73,6 +73,45 @@ def test_a_step_over_kept_keys_equals_the_last_position(heads: int, kv_heads: in
     torch.testing.assert_close(last, whole[:, :, -1], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("tokens", [1, 7, 33, 600])
+@pytest.mark.parametrize("which", range(2))
+def test_sdpa_gives_no_number_where_the_reference_gives_none(bad: float, tokens: int, which: int) -> None:
+    for alibi_bias in (None, causal_bias(alibi(2), tokens)):
+        given = [draw(1, 2, tokens, 8, seed=s) for s in (1, 2, 3)]
+        given[which][0, 0, : 513 if which else None] = bad  # more keys than the kernel takes at a time
+        found = []
+        for backend in ("reference", "sdpa"):
+            leaves = [x.clone().requires_grad_() for x in given]
+            y_BHTK = attention(*leaves, scale=0.5, bias_HTT=alibi_bias, backend=backend)  # type: ignore[arg-type]
+            found.append([y_BHTK, *torch.autograd.grad(y_BHTK.sum(), leaves)])
+        for defined, ours in zip(*found, strict=True):
+            assert not (ours.isfinite() & ~defined.isfinite()).any()
+        assert found[1][0][0, 1].isfinite().all()
+
+
+def test_one_query_that_is_not_finite_leaves_the_other_positions_as_they_are() -> None:
+    q, k, v = (draw(2, 2, 9, 8, seed=s) for s in (1, 2, 3))
+    whole = attention(q, k, v, scale=0.5, backend="sdpa")
+    q[1, 0, 4, 3] = math.nan
+    found = attention(q, k, v, scale=0.5, backend="sdpa")
+    assert found[1, 0, 4].isnan().all()
+    found[1, 0, 4] = whole[1, 0, 4]
+    assert torch.equal(found, whole)
+
+
+def test_sdpa_of_what_is_finite_has_the_bits_of_the_bare_kernel() -> None:
+    given = [draw(2, 3, 37, 8, seed=s).requires_grad_() for s in (1, 2, 3)]
+    bounds_BHT = sdpa.bounds(given[0].detach(), given[1].detach(), 0.5)
+    y = attention(*given, scale=0.5, backend="sdpa")
+    bare = torch.nn.functional.scaled_dot_product_attention(*given, is_causal=True, scale=0.5)
+    times_one = bare * (bounds_BHT - bounds_BHT + 1.0)[..., None]  # as a compiled graph has it
+    expected = [bare, *torch.autograd.grad(bare.square().sum(), given, retain_graph=True)]
+    for found in (y, times_one):
+        ours = [found, *torch.autograd.grad(found.square().sum(), given, retain_graph=True)]
+        assert all(torch.equal(a, b) for a, b in zip(ours, expected, strict=True))
+
+
 def test_sdpa_never_falls_back_to_the_unfused_path() -> None:
     assert SDPBackend.MATH not in sdpa.BLOCKED
     q, trained_HTT = draw(1, 1, 4, 8, seed=1), torch.zeros(1, 4, 4, requires_grad=True)  # which no blocked kernel takes

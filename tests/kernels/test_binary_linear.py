@@ -11,7 +11,15 @@ from engine.kernels import native
 from engine.kernels.binary_linear import binary_linear, packed
 from engine.kernels.binary_linear.packed import Activations, Layout, layout, pack, packed_linear, unpack
 from engine.kernels.binary_linear.reference import signs
-from engine.kernels.spec import BlockedBinary, PackedBinary, ReferenceBinary, ScaleAxis
+from engine.kernels.spec import (
+    BinaryLinearBackend,
+    BlockedBinary,
+    PackedBinary,
+    ReferenceBinary,
+    ScaleAxis,
+    SignOfZero,
+    TritonBinary,
+)
 from engine.spec.errors import ArtifactError
 from tests.kernels.test_attention import draw
 
@@ -125,15 +133,16 @@ def test_a_batch_keeps_its_axes() -> None:
 )
 def test_what_does_not_fit_is_refused(inputs: int, scale: ScaleAxis, kind: torch.dtype, told: str) -> None:
     _, matrix, alpha, beta = drawn(37, 100, 3, "fp32")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ArtifactError, match=told):
         packed_linear(torch.zeros(3, inputs, dtype=kind), matrix, alpha, beta, scale)
 
 
 def test_bits_of_another_width_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"packed signs of 17 inputs are uint8 \[outputs, 3\]"):
+    with pytest.raises(ArtifactError, match=r"packed signs of 17 inputs are uint8 \[outputs, 3\]"):
         layout(torch.zeros(4, 2, dtype=torch.uint8), 17, "fp32")
-    with pytest.raises(ArtifactError, match="holds NaN"):
-        pack(torch.tensor([[1.0, float("nan")]]), "minus_one")
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ArtifactError, match="holds NaN or infinity"):
+            pack(torch.tensor([[1.0, bad]]), "minus_one")
 
 
 def test_packed_is_for_inference() -> None:
@@ -154,6 +163,8 @@ def test_a_matrix_is_packed_again_when_it_changes() -> None:
     first = y(PackedBinary(kind="packed"))
     weight_OI.neg_()
     assert torch.equal(y(PackedBinary(kind="packed")), -first)
+    weight_OI.data.neg_()  # which torch does not count
+    assert torch.equal(y(PackedBinary(kind="packed")), first)
     torch.testing.assert_close(
         y(PackedBinary(kind="packed", activations="int8")), y(ReferenceBinary()), rtol=0, atol=0.1
     )
@@ -205,6 +216,35 @@ def test_blocked_products_follow_the_autocast(scale: ScaleAxis) -> None:
         found.append([y.float(), *torch.autograd.grad(y.float().square().sum(), given)])
     for ours, theirs in zip(found[1], found[0], strict=True):
         assert (ours - theirs).abs().max() < 0.03 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("backend", [ReferenceBinary(), BlockedBinary(kind="blocked", rows=2)])
+@pytest.mark.parametrize("scale", ["input", "output", "tensor"])
+def test_latents_of_any_size_give_whole_signs_and_gradients(backend: BinaryLinearBackend, scale: ScaleAxis) -> None:
+    weight_OI = torch.tensor([[3e38, -3e38, 1e8, -1e-45]] * 4).requires_grad_()
+    entries = 1 if scale == "tensor" else 4
+    how = {"scale": scale, "zero": "minus_one", "backend": backend}
+    y = binary_linear(torch.eye(4), weight_OI, torch.ones(entries), torch.zeros(entries), **how)  # type: ignore[arg-type]
+    assert torch.equal(y, torch.tensor([1.0, -1.0, 1.0, -1.0])[:, None].expand(4, 4))
+    assert torch.equal(torch.autograd.grad(y.sum(), weight_OI)[0], torch.ones(4, 4))
+
+
+@pytest.mark.parametrize("backend", [ReferenceBinary(), BlockedBinary(kind="blocked", rows=2)])
+@pytest.mark.parametrize("zero", get_args(SignOfZero))
+@pytest.mark.parametrize("bad", [float("nan"), -float("inf")])
+def test_a_latent_that_is_not_finite_makes_its_output_nan(
+    backend: BinaryLinearBackend, zero: SignOfZero, bad: float
+) -> None:
+    x, weight_OI = draw(3, 8, seed=1).requires_grad_(), draw(5, 8, seed=2)
+    weight_OI[3, 4] = bad
+    y = binary_linear(x, weight_OI, torch.ones(8), torch.zeros(8), scale="input", zero=zero, backend=backend)
+    assert y.isnan().all(0).tolist() == [False, False, False, True, False]
+    assert torch.autograd.grad(y.sum(), x)[0][:, 4].isnan().all()
+    for refused in (PackedBinary(kind="packed"), TritonBinary(kind="triton")):
+        with pytest.raises(ArtifactError, match="holds NaN or infinity"):
+            binary_linear(
+                x.detach(), weight_OI, torch.ones(8), torch.zeros(8), scale="input", zero=zero, backend=refused
+            )
 
 
 def test_signs_of_zero_are_those_of_the_reference() -> None:

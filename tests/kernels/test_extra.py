@@ -20,7 +20,7 @@ import torch
 from engine.kernels.linear_cross_entropy import linear_cross_entropy
 from engine.kernels.linear_distillation import linear_distillation
 from engine.kernels.norm import layer_norm, rms_norm
-from engine.kernels.spec import BlockedBinary, LigerLoss, MambaSsmScan, TritonBinary
+from engine.kernels.spec import LigerDistillation, LigerLoss, MambaSsmScan, TritonBinary
 from engine.kernels.binary_linear import binary_linear
 from engine.kernels.ssd_scan import ssd_scan
 from engine.spec.errors import ArtifactError
@@ -29,11 +29,11 @@ x, w = torch.ones(2, 4), torch.ones(4)
 seen = torch.zeros(2, dtype=torch.int64)
 calls = {
     "linear_cross_entropy": lambda: linear_cross_entropy(x, x, seen, 1.0, backend=LigerLoss(kind="liger")),
-    "linear_distillation": lambda: linear_distillation(x, x, 1.0, x, x, 1.0, backend=LigerLoss(kind="liger")),
+    "linear_distillation": lambda: linear_distillation(x, x, 1.0, x, x, 1.0, backend=LigerDistillation(kind="liger")),
     "rms_norm": lambda: rms_norm(x, w, 1e-5, backend="triton"),
     "layer_norm": lambda: layer_norm(x, w, w, 1e-5, backend="triton"),
     "binary_linear": lambda: binary_linear(
-        x, x, w, w, scale="input", zero="minus_one", backend=TritonBinary(kind="triton")
+        x, x.repeat(2, 1), w, w, scale="input", zero="minus_one", backend=TritonBinary(kind="triton")
     ),
     "ssd_scan": lambda: ssd_scan(*SCAN, backend=MambaSsmScan(kind="mamba_ssm")),
 }
@@ -92,9 +92,7 @@ def test_a_triton_norm_without_interpreter_or_gpu_is_refused(monkeypatch: pytest
         rms_norm(torch.ones(2, 4), torch.ones(4), 1e-5, backend="triton")
 
 
-@pytest.mark.parametrize(
-    ("shape", "says"), [((0, 4), "the batch is empty"), ((2, 5), "5 channels, but the parameters")]
-)
+@pytest.mark.parametrize(("shape", "says"), [((0, 4), "the batch is empty"), ((2, 5), "5 channels, but parameters")])
 def test_a_triton_norm_refuses_what_does_not_fit(shape: tuple[int, int], says: str) -> None:
     with pytest.raises(ArtifactError, match=says):
         rms_norm(torch.ones(shape), torch.ones(4), 1e-5, backend="triton")

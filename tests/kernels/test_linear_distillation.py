@@ -7,7 +7,7 @@ from torch import Tensor
 from engine.kernels.linear_distillation import liger, linear_distillation
 from engine.kernels.linear_distillation.reference import linear_distillation as reference
 from engine.kernels.record import forget, record
-from engine.kernels.spec import ChunkedLoss, LigerLoss, LossBackend, ReferenceLoss
+from engine.kernels.spec import ChunkedLoss, LigerDistillation, LossBackend, ReferenceLoss
 from engine.spec.errors import ArtifactError
 from tests.kernels.parity import Case, cases, leaves
 from tests.kernels.test_linear_cross_entropy import Largest
@@ -51,7 +51,7 @@ def test_no_tensor_holds_all_logits_and_the_teacher_gets_no_gradient() -> None:
 def test_a_teacher_that_equals_the_student_leaves_its_entropy_and_no_gradient() -> None:
     x, head = leaves(*drawn()[:2])
     loss = linear_distillation(x, head, 0.5, x.detach(), head.detach(), 0.5, backend=CHUNKED)
-    torch.testing.assert_close(loss.detach(), liger.entropy(0.5 * x, head))
+    torch.testing.assert_close(loss.detach(), liger.entropy(0.5 * x, head, 7))
     assert max(g.abs().max().item() for g in torch.autograd.grad(loss, (x, head))) == 0.0
 
 
@@ -86,7 +86,7 @@ def test_what_ran_is_recorded() -> None:
 
 def test_liger_refuses_a_cpu() -> None:
     with pytest.raises(ArtifactError, match="runs on a CUDA GPU alone"):
-        loss_of(*drawn(), LigerLoss(kind="liger"))
+        loss_of(*drawn(), LigerDistillation(kind="liger"))
 
 
 # Lanes beyond the vocabulary hold infinity less infinity, which numpy, under the interpreter, warns of.
@@ -97,7 +97,7 @@ def test_liger_under_the_interpreter_equals_the_reference(case: Case) -> None:
     given = [case.draw(n, d, part=1), case.draw(v, d, part=2)]
     teacher = (case.draw(n, e, part=3), case.draw(v, e, part=4))
     ours, theirs, scales = leaves(*given), leaves(*given), (case.sizes["scale"], case.sizes["teacher_scale"])
-    loss = liger.by_liger(*ours, scales[0], *teacher, scales[1])
+    loss = liger.by_liger(*ours, scales[0], *teacher, scales[1], 7)
     wanted = reference(*theirs, scales[0], *teacher, scales[1])
     torch.testing.assert_close(loss, wanted, rtol=2e-6, atol=1e-6)
     pairs = zip(torch.autograd.grad(1.7 * loss, ours), torch.autograd.grad(1.7 * wanted, theirs), strict=True)

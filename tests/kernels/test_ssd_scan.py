@@ -10,7 +10,7 @@ from engine.kernels import native as loader
 from engine.kernels import record
 from engine.kernels.causal_conv import causal_conv
 from engine.kernels.causal_conv.native import kernel as native_conv
-from engine.kernels.spec import ChunkedScan, MambaSsmScan, NativeScan, ScanBackend
+from engine.kernels.spec import ChunkedScan, MambaSsmScan, NativeScan, RecurrentScan, ScanBackend
 from engine.kernels.ssd_scan import reference, ssd_scan
 from engine.kernels.ssd_scan.native import kernel as native
 from engine.spec.errors import ArtifactError
@@ -106,12 +106,25 @@ def test_position_by_position_gives_what_all_at_once_gives() -> None:
     assert state.shape == (2, 6, 16, 24)
 
 
-def test_what_is_not_finite_stays_so_from_its_position_on_and_earlier_chunks_stay_whole() -> None:
+@pytest.mark.parametrize(
+    ("backend", "before"),
+    [
+        (RecurrentScan(kind="reference"), 0),
+        (ChunkedScan(kind="chunked", chunk=16), 8),
+        (NativeScan(kind="native", chunk=16), 8),
+        (NativeScan(kind="native", chunk=64), 11),
+    ],
+)
+@pytest.mark.parametrize("which", range(3))
+def test_what_is_not_finite_stays_so_and_reaches_no_chunk_before_its_own(
+    backend: ScanBackend, before: int, which: int
+) -> None:
     given = [t.detach() for t in inputs(tokens=64)]
-    given[0][0, 40, 3, 2] = math.nan
-    y = ssd_scan(*given, backend=NativeScan(kind="native", chunk=16))  # type: ignore[misc]
+    at = (0, 40, 3, 2)[: given[(0, 1, 3)[which]].ndim]
+    given[(0, 1, 3)[which]][at if which < 2 else (0, 40, 1, 2)] = math.nan
+    y = ssd_scan(*given, backend=backend)  # type: ignore[misc]
     assert y[0, 40:, 3, 2].isnan().all()
-    assert y[0, :29].isfinite().all()
+    assert y[0, : 40 - before].isfinite().all()
     assert y[1].isfinite().all()
 
 
@@ -125,15 +138,15 @@ def test_decay_to_nothing_is_zero_and_not_a_denormal() -> None:
 def test_bad_shapes_and_dtypes_are_told() -> None:
     x, dt, a, b, c, d = (t.detach() for t in inputs(tokens=8))
     backend = NativeScan(kind="native")
-    with pytest.raises(ArtifactError, match=r"dt is torch.float32 of shape \(2, 7, 6\)"):
+    with pytest.raises(ArtifactError, match=r"dt is of shape \(2, 7, 6\)"):
         ssd_scan(x, dt[:, :7], a, b, c, d, backend=backend)
-    with pytest.raises(ArtifactError, match=r"x is torch.float64"):
+    with pytest.raises(ArtifactError, match=r"x in torch.float32"):
         ssd_scan(x.double(), dt, a, b, c, d, backend=backend)
     with pytest.raises(ArtifactError, match="do not fit"):
         ssd_scan(x[:, :0], dt, a, b, c, d, backend=backend)
     with pytest.raises(ArtifactError, match="do not fit"):
         ssd_scan(x[:, :, :5], dt[:, :, :5], a[:5], b, c, d[:5], backend=backend)
-    with pytest.raises(ArtifactError, match=r"weight is torch.float32 of shape \(3, 1, 4\)"):
+    with pytest.raises(ArtifactError, match=r"weight \(3, 1, 4\).*do not fit"):
         causal_conv(draw(1, 5, 4, seed=1), draw(3, 1, 4, seed=2), draw(4, seed=3), backend="native")
 
 

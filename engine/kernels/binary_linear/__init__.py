@@ -7,6 +7,7 @@ from typing import assert_never
 from torch import Tensor
 
 from engine.kernels.binary_linear import blocked, packed, reference, triton
+from engine.kernels.binary_linear.check import check
 from engine.kernels.spec import (
     BinaryLinearBackend,
     BlockedBinary,
@@ -30,8 +31,12 @@ def binary_linear(
 ) -> Tensor:
     """[..., I] to [..., O]. Gradients reach W as if sign were the identity, and both scales as they are.
 
-    `packed` has no gradients; it packs W once, and again when W has changed.
+    `packed` has no gradients; it packs W once, and again when W has changed (packed/__init__.py says what it sees).
+    ArtifactError for shapes that do not fit. A latent that is not finite has no sign: it makes the outputs that it
+    reaches NaN, and cannot be packed.
     """
+    outputs, inputs = weight_OI.shape
+    check(x, outputs, inputs, alpha_S, beta_S, scale)
     match backend:
         case ReferenceBinary():
             return reference.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero)
@@ -40,6 +45,6 @@ def binary_linear(
         case PackedBinary():
             return packed.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero, backend.activations)
         case TritonBinary():
-            return triton.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero)
+            return triton.binary_linear(x, weight_OI, alpha_S, beta_S, scale, zero, backend)
         case _:
             assert_never(backend)

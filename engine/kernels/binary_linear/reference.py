@@ -22,7 +22,7 @@ def binary_linear(
 
 def dense(weight_OI: Tensor, alpha_S: Tensor, beta_S: Tensor, scale: ScaleAxis, zero: SignOfZero) -> Tensor:
     """alpha * sign(W) + beta [O, I]; the gradient passes sign as if it were the identity (straight through)."""
-    signs_OI = weight_OI + (signs(weight_OI, zero) - weight_OI).detach()
+    signs_OI = weight_OI - weight_OI.detach() + signs(weight_OI.detach(), zero)  # exact: the first two make a zero
     match scale:
         case "input" | "tensor":
             return alpha_S * signs_OI + beta_S
@@ -33,13 +33,14 @@ def dense(weight_OI: Tensor, alpha_S: Tensor, beta_S: Tensor, scale: ScaleAxis, 
 
 
 def signs(weight_OI: Tensor, zero: SignOfZero) -> Tensor:
-    """+1, -1, and for an exact zero (of either sign) what the spec declares."""
+    """+1, -1, and for an exact zero (of either sign) what the spec declares; NaN for what is not finite."""
+    nothing_OI = weight_OI - weight_OI  # which is NaN where the weight is NaN or infinite
     match zero:
         case "minus_one":
-            return torch.where(weight_OI > 0, 1.0, -1.0)
+            return torch.where(weight_OI > 0, 1.0, -1.0) + nothing_OI
         case "plus_one":
-            return torch.where(weight_OI < 0, -1.0, 1.0)
+            return torch.where(weight_OI < 0, -1.0, 1.0) + nothing_OI
         case "zero":
-            return weight_OI.sign()
+            return weight_OI.sign() + nothing_OI
         case _:
             assert_never(zero)

@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.kernels.causal_conv import reference
+from engine.kernels.causal_conv.check import check
 from engine.kernels.causal_conv.native import kernel as native
+from engine.kernels.record import ran
 from engine.kernels.spec import ConvBackend
 
 
 def causal_conv(x_BTC: Tensor, weight_C1K: Tensor, bias_C: Tensor, *, backend: ConvBackend) -> Tensor:
-    """y_BTC."""
+    """y_BTC. ArtifactError for shapes that do not fit and for an empty batch."""
+    check(x_BTC, weight_C1K, bias_C)
     match backend:
         case "reference":
             return reference.causal_conv(x_BTC, weight_C1K, bias_C)
@@ -29,5 +32,6 @@ def causal_conv(x_BTC: Tensor, weight_C1K: Tensor, bias_C: Tensor, *, backend: C
 
 def step(x_BC: Tensor, before_BJC: Tensor, weight_C1K: Tensor, bias_C: Tensor) -> tuple[Tensor, Tensor]:
     """y_BC of one position after the J = K - 1 before it, and what the next position has before it."""
+    ran("decode", "reference")
     seen_BKC = torch.cat([before_BJC, x_BC[:, None]], dim=1)
     return F.silu((seen_BKC * weight_C1K[:, 0].T).sum(dim=1) + bias_C), seen_BKC[:, 1:]

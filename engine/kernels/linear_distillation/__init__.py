@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.kernels.linear_distillation import chunked, liger, reference
 from engine.kernels.linear_distillation.check import check
-from engine.kernels.spec import ChunkedLoss, LigerLoss, LossBackend, ReferenceLoss
+from engine.kernels.spec import ChunkedLoss, DistillationBackend, LigerDistillation, ReferenceLoss
 
 
 def linear_distillation(
@@ -21,7 +21,7 @@ def linear_distillation(
     teacher_head_VE: Tensor,
     teacher_scale: float,
     *,
-    backend: LossBackend,
+    backend: DistillationBackend,
 ) -> Tensor:
     """A scalar in nats, fp32. The teacher gets no gradient; its features may have another width E.
 
@@ -36,7 +36,9 @@ def linear_distillation(
                 x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale, backend.tokens
             )
             return loss
-        case LigerLoss():
-            return liger.linear_distillation(x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale)
+        case LigerDistillation():
+            return liger.linear_distillation(
+                x_ND, head_VD, scale, teacher_NE, teacher_head_VE, teacher_scale, backend.tokens
+            )
         case _:
             assert_never(backend)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.kernels.spec import ChunkedScan, MambaSsmScan, NativeScan, RecurrentScan, ScanBackend
 from engine.kernels.ssd_scan import chunked, mamba_ssm, reference
+from engine.kernels.ssd_scan.check import check
 from engine.kernels.ssd_scan.native import kernel as native
 
 
@@ -24,7 +25,12 @@ def ssd_scan(
     *,
     backend: ScanBackend,
 ) -> Tensor:
-    """y_BTHP from a zero state. dt is positive (after softplus and clamp), a is negative."""
+    """y_BTHP from a zero state. dt is positive (after softplus and clamp), a is negative.
+
+    ArtifactError for shapes that do not fit and for an empty batch. What is not finite at t makes y NaN or infinite
+    from t on; where the backend is chunked, maybe from the first position of the chunk of t on, never before it.
+    """
+    check(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H)
     match backend:
         case RecurrentScan():
             return reference.ssd_scan(x_BTHP, dt_BTH, a_H, b_BTGN, c_BTGN, d_H)

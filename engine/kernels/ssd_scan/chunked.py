@@ -2,6 +2,9 @@
 
 Dao and Gu 2024, section 6. B and C are never repeated for the heads that share them, and one chunk is worked on at a
 time. Any dtype and device; autograd does the backward pass.
+
+Inputs that are not finite at t make outputs NaN from the first position of t's chunk on: the products inside a chunk
+multiply what is later by zero, and zero times NaN is NaN. Chunks before it are not reached.
 """
 
 # B batch, Q positions of a chunk, G groups, S heads of a group, P head width, N state

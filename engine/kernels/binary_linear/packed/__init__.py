@@ -8,11 +8,17 @@ declared sign is zero cannot be packed.
 y_i = sum_j sign_ij (alpha_j x_j) + beta . x: alpha is folded into the activation, beta is one scalar a token. The
 kernels do not read packed bits as they are but a `Layout` of them, made once: lookup.cpp (fp32 activations) wants tiles
 of 16 rows by 32 columns, int8.cpp wants rows padded to 64 bytes. The order of every sum is written in those two files.
+
+A latent matrix that is multiplied by `binary_linear` is packed at its first product, and again once torch has counted
+a write into it, or one of SAMPLES of its entries, spread over it, has changed. A write that torch does not count
+(through `.data`, numpy or another process) and that misses all of these is not seen: to compare every entry would cost
+more than the product. What is only to be run is better read as a packed folder (models/packed.py), with no latents.
 """
 
 # T tokens, I inputs, O outputs, S entries of a scale: I, O or 1, W = ceil(I / 8) bytes
 
 import ctypes
+import math
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +30,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from engine.kernels import native
+from engine.kernels.binary_linear.check import check
 from engine.kernels.binary_linear.reference import signs
 from engine.kernels.record import ran
 from engine.kernels.spec import ScaleAxis, SignOfZero
@@ -32,6 +39,7 @@ from engine.spec.errors import ArtifactError
 Activations = Literal["fp32", "int8"]
 
 P, N = ctypes.c_void_p, ctypes.c_int64
+SAMPLES = 64
 WIDEST = 1 << 20  # columns; the int32 sums of int8.cpp hold 2^31 / (127 * 8)
 
 
@@ -49,13 +57,22 @@ def binary_linear(
     x: Tensor, weight_OI: Tensor, alpha_S: Tensor, beta_S: Tensor, scale: ScaleAxis, zero: SignOfZero,
     activations: Activations,
 ) -> Tensor:  # fmt: skip
-    """Returns y of shape [..., O]; W is packed in the first call, and again when something has written into it."""
+    """Returns y of shape [..., O]; W is packed in the first call, and again when it was written into, as said above."""
     if torch.is_grad_enabled() and weight_OI.requires_grad:
         raise _no_gradient()
     return packed_linear(x, _kept(weight_OI, zero, activations), alpha_S, beta_S, scale)
 
 
-_KEPT: MutableMapping[Tensor, tuple[object, Layout]] = WeakIdKeyDictionary()
+@dataclass(frozen=True)
+class _Kept:
+    """A layout, and what the latent matrix was when it was made."""
+
+    state: object
+    sample: Tensor
+    layout: Layout
+
+
+_KEPT: MutableMapping[Tensor, _Kept] = WeakIdKeyDictionary()
 
 
 def _kept(weight_OI: Tensor, zero: SignOfZero, activations: Activations) -> Layout:
@@ -63,16 +80,24 @@ def _kept(weight_OI: Tensor, zero: SignOfZero, activations: Activations) -> Layo
     if weight_OI.is_inference():  # torch does not count what is written into such a tensor
         return layout(pack(weight_OI, zero), weight_OI.shape[1], activations)
     state = weight_OI.data_ptr(), weight_OI._version, zero, activations
-    if weight_OI not in _KEPT or _KEPT[weight_OI][0] != state:
-        _KEPT[weight_OI] = state, layout(pack(weight_OI, zero), weight_OI.shape[1], activations)
-    return _KEPT[weight_OI][1]
+    kept, sample = _KEPT.get(weight_OI), _sample(weight_OI)
+    if kept is None or kept.state != state or not torch.equal(kept.sample, sample):
+        made = layout(pack(weight_OI, zero), weight_OI.shape[1], activations)
+        kept = _KEPT[weight_OI] = _Kept(state, sample.clone(), made)
+    return kept.layout
+
+
+def _sample(weight_OI: Tensor) -> Tensor:
+    """At most SAMPLES entries of a contiguous matrix; the odd step goes through its columns."""
+    flat = weight_OI.detach().flatten()
+    return flat[:: math.ceil(len(flat) / SAMPLES) | 1]
 
 
 def pack(weight_OI: Tensor, zero: SignOfZero) -> Tensor:
-    """bits_OW of the signs of fp32 latents; ArtifactError for NaN, or an exact zero whose declared sign is zero."""
-    if bool(weight_OI.isnan().any()):
-        raise ArtifactError("a 1-bit matrix holds NaN, which has no sign; the checkpoint is damaged")
+    """bits_OW of the signs of fp32 latents; ArtifactError for NaN, infinity, or a zero whose declared sign is zero."""
     signs_OI = signs(weight_OI, zero)
+    if bool(signs_OI.isnan().any()):
+        raise ArtifactError("a 1-bit matrix holds NaN or infinity, which has no sign; the checkpoint is damaged")
     zeros = int((signs_OI == 0).sum())
     if zeros:
         raise ArtifactError(
@@ -93,17 +118,17 @@ def unpack(bits_OW: Tensor, inputs: int) -> Tensor:
 
 
 def check_bits(bits_OW: Tensor, inputs: int) -> None:
-    """ValueError unless the bits are those of a matrix with so many inputs."""
+    """ArtifactError unless the bits are those of a matrix with so many inputs."""
     if bits_OW.dtype != torch.uint8 or bits_OW.ndim != 2 or bits_OW.shape[1] != -(-inputs // 8):
         found = f"{bits_OW.dtype} {[*bits_OW.shape]}"
-        raise ValueError(f"packed signs of {inputs} inputs are uint8 [outputs, {-(-inputs // 8)}], not {found}")
+        raise ArtifactError(f"packed signs of {inputs} inputs are uint8 [outputs, {-(-inputs // 8)}], not {found}")
 
 
 def layout(bits_OW: Tensor, inputs: int, activations: Activations) -> Layout:
     """Arranges packed signs for a kernel; once for each matrix, not for each call."""
     check_bits(bits_OW, inputs)
     if inputs > WIDEST:
-        raise ValueError(f"a packed matrix has at most {WIDEST} inputs, not {inputs}")
+        raise ArtifactError(f"a packed matrix has at most {WIDEST} inputs, not {inputs}")
     outputs, bits_OW = bits_OW.shape[0], bits_OW.contiguous()
     match activations:
         case "fp32":
@@ -122,7 +147,7 @@ def packed_linear(
 ) -> Tensor:
     """fp32 [..., I] to [..., O], for any number of threads the same bits, and for every instruction set.
 
-    ArtifactError when gradients are wanted or an activation is not finite; ValueError for wrong shapes or types.
+    ArtifactError when gradients are wanted, an activation is not finite, or shapes or types do not fit.
     """
     ran("binary_linear", "packed", activations=matrix.activations)
     _check(x, matrix, alpha_S, beta_S, scale)
@@ -158,15 +183,10 @@ def _call(
 def _check(x: Tensor, matrix: Layout, alpha_S: Tensor, beta_S: Tensor, scale: ScaleAxis) -> None:
     if torch.is_grad_enabled() and (x.requires_grad or alpha_S.requires_grad or beta_S.requires_grad):
         raise _no_gradient()
-    if x.ndim == 0 or x.shape[-1] != matrix.inputs:
-        raise ValueError(f"a packed matrix of {matrix.inputs} inputs got activations of shape {[*x.shape]}")
-    entries = {"input": matrix.inputs, "output": matrix.outputs, "tensor": 1}[scale]
-    for name, value in (("alpha", alpha_S), ("beta", beta_S)):
-        if value.shape != (entries,):
-            raise ValueError(f"{name} of the {scale} axis has shape [{entries}], not {[*value.shape]}")
+    check(x, matrix.outputs, matrix.inputs, alpha_S, beta_S, scale)
     for name, value in (("x", x), ("alpha", alpha_S), ("beta", beta_S)):
         if value.dtype != torch.float32 or value.device.type != "cpu":
-            raise ValueError(f"packed products want {name} in fp32 on the CPU, not {value.dtype} on {value.device}")
+            raise ArtifactError(f"packed products want {name} in fp32 on the CPU, not {value.dtype} on {value.device}")
 
 
 def _no_gradient() -> ArtifactError:

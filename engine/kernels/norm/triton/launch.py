@@ -1,7 +1,8 @@
 """Shapes, buffers and grids of the Triton kernels of norms, and their gradients for autograd.
 
 Sums over a row are one block of the next power of two of the width; sums over rows go through ROWS rows in order, then
-through those partial sums in order. There are no atomics, and no size depends on the device.
+through those partial sums in order, COLUMNS channels a program. There are no atomics, and no
+size depends on the device.
 """
 
 # N rows (all axes but the last), D width, P programs of ROWS rows
@@ -15,11 +16,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from engine.kernels.norm.triton import programs
+from engine.kernels.record import ran
+from engine.kernels.spec import TRITON_NORM
 
-ROWS = 32
-"""Rows whose part of the gradients of weight and bias one program adds up."""
-COLUMNS = 128
-"""Channels of the gradients of weight and bias that one program of the last sum holds."""
+ROWS, COLUMNS = TRITON_NORM["rows"], TRITON_NORM["columns"]
 WARPS = 8
 
 
@@ -45,6 +45,7 @@ class Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_D: Tensor, bias_D: Tensor | None, eps: float) -> Tensor:
+        ran("norm", "triton", rows=ROWS, columns=COLUMNS)
         rows_ND = x.reshape(-1, x.shape[-1]).contiguous()
         n, d = rows_ND.shape
         kind = torch.promote_types(x.dtype, weight_D.dtype) if bias_D is None else x.dtype

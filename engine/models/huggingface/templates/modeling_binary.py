@@ -33,7 +33,7 @@ class BinaryLinear(nn.Module):
         """The matrix that is multiplied [O, I]; its gradient passes the sign as if it were the identity."""
         zero = {"minus_one": -1.0, "plus_one": 1.0, "zero": 0.0}[self.how["zero"]]
         signs_OI = torch.where(self.latent == 0, zero, self.latent.sign())
-        through_OI = self.latent + (signs_OI - self.latent).detach()
+        through_OI = self.latent - self.latent.detach() + signs_OI  # exact: the first two make a zero
         axis = (-1, 1) if self.how["scale"] == "output" else (-1,)
         return self.alpha.view(axis) * through_OI + self.beta.view(axis)
 
