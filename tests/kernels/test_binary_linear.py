@@ -7,19 +7,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.kernels import native
+from engine.kernels import native, record
 from engine.kernels.binary_linear import binary_linear, packed
 from engine.kernels.binary_linear.packed import Activations, Layout, layout, pack, packed_linear, unpack
 from engine.kernels.binary_linear.reference import signs
 from engine.kernels.spec import (
     BinaryLinearBackend,
     BlockedBinary,
+    Kernels,
+    LigerDistillation,
     PackedBinary,
     ReferenceBinary,
     ScaleAxis,
     SignOfZero,
     TritonBinary,
 )
+from engine.spec.canonical import plain
 from engine.spec.errors import ArtifactError
 from tests.kernels.test_attention import draw
 
@@ -252,3 +255,23 @@ def test_signs_of_zero_are_those_of_the_reference() -> None:
     assert [signs(zeros, zero).tolist() for zero in ("minus_one", "plus_one", "zero")] == [
         [[-1.0, -1.0]], [[1.0, 1.0]], [[0.0, 0.0]]
     ]  # fmt: skip
+
+
+def test_triton_notes_the_blocks_that_the_spec_declares() -> None:
+    found, x, weight_OI = [], draw(3, 70, seed=1), draw(5, 70, seed=2)
+    for declared in (TritonBinary(kind="triton"), TritonBinary(kind="triton", outputs=16, inputs=32, rows=3)):
+        record.forget()
+        how = {"scale": "input", "zero": "minus_one", "backend": declared}
+        found.append(binary_linear(x, weight_OI, torch.ones(70), torch.zeros(70), **how))  # type: ignore[arg-type]
+        assert record.record() == {"binary_linear": [declared.model_dump()]}
+        record.check_declared(Kernels(binary_linear=declared))
+    with pytest.raises(ArtifactError, match="'outputs': 16"):
+        record.check_declared(Kernels(binary_linear=TritonBinary(kind="triton")))
+    record.forget()
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-5)
+
+
+def test_block_sizes_that_are_the_old_ones_move_no_digest() -> None:
+    assert plain(TritonBinary(kind="triton")) == {"kind": "triton"}
+    assert plain(LigerDistillation(kind="liger")) == {"kind": "liger"}
+    assert "decode" not in plain(Kernels())

@@ -97,7 +97,9 @@ def test_liger_under_the_interpreter_equals_the_reference(case: Case) -> None:
     given = [case.draw(n, d, part=1), case.draw(v, d, part=2)]
     teacher = (case.draw(n, e, part=3), case.draw(v, e, part=4))
     ours, theirs, scales = leaves(*given), leaves(*given), (case.sizes["scale"], case.sizes["teacher_scale"])
+    forget()
     loss = liger.by_liger(*ours, scales[0], *teacher, scales[1], 7)
+    assert record() == {"linear_distillation": [{"kind": "liger", "tokens": 7}]}
     wanted = reference(*theirs, scales[0], *teacher, scales[1])
     torch.testing.assert_close(loss, wanted, rtol=2e-6, atol=1e-6)
     pairs = zip(torch.autograd.grad(1.7 * loss, ours), torch.autograd.grad(1.7 * wanted, theirs), strict=True)

@@ -1,8 +1,12 @@
 """Triton's norms: NaN stays where it is, and rows beyond a program's block do not leak into its sums."""
 
+import pytest
 import torch
 
+from engine.kernels import record
 from engine.kernels.norm import layer_norm, rms_norm
+from engine.kernels.spec import TRITON_NORM, Kernels
+from engine.spec.errors import ArtifactError
 
 
 def test_nan_stays_in_its_row() -> None:
@@ -34,3 +38,14 @@ def test_gradients_of_a_row_do_not_depend_on_the_rows_round_it() -> None:
         (dx,) = torch.autograd.grad(rms_norm(part, weight, 1e-5, backend="triton"), part, dy[rows])
         found.append(dx)
     assert torch.equal(found[0][40:41], found[1])
+
+
+def test_the_block_sizes_that_ran_are_held_against_the_declared_ones() -> None:
+    record.forget()
+    rms_norm(torch.ones(3, 5), torch.ones(5), 1e-5, backend="triton")
+    assert record.record() == {"norm": [{"kind": "triton", **TRITON_NORM}]}
+    record.check_declared(Kernels(norm="triton"))
+    record.ran("norm", "triton", rows=64, columns=128)
+    with pytest.raises(ArtifactError, match="'rows': 64"):
+        record.check_declared(Kernels(norm="triton"))
+    record.forget()
