@@ -132,8 +132,8 @@ def _perplexity(stage: Perplexity, above: Runs) -> Iterator[tuple[str, str]]:
     match stage.windows:
         case Joined():
             yield from _joined(stage.windows, stage, model)
-        case ByDocument():
-            return
+        case ByDocument(lead=lead):
+            yield from _lead(lead, model, "windows.lead")
         case _:
             assert_never(stage.windows)
 
@@ -153,6 +153,7 @@ def _lm_eval(stage: LmEval, above: Runs) -> Iterator[tuple[str, str]]:
     yield from _vocabulary(model, tokenizer_of(one(stage.tokenizer, above))[0], "tokenizer")
     if stage.context_tokens > model.context:
         yield "context_tokens", f"{stage.context_tokens} tokens do not fit the model's context of {model.context}"
+    yield from _lead(stage.lead, model, "lead")
 
 
 def _joined(windows: Joined, stage: Perplexity, model: Model) -> Iterator[tuple[str, str]]:
@@ -161,10 +162,14 @@ def _joined(windows: Joined, stage: Perplexity, model: Model) -> Iterator[tuple[
     if windows.first_tokens is not None and windows.first_tokens < stage.window_tokens:
         yield "windows.first_tokens", f"{windows.first_tokens} tokens fill no window of {stage.window_tokens}"
     for index, number in enumerate(windows.lead):
-        if number >= model.vocabulary:
-            yield f"windows.lead.{index}", f"the model has no id {number}; its ids are below {model.vocabulary}"
+        yield from _lead(number, model, f"windows.lead.{index}")
     if not isinstance(stage.baseline, NoBaseline):
         yield "baseline", "a joined text is compared with nothing; write {kind: none}, or leave it out"
+
+
+def _lead(number: int | None, model: Model, path: str) -> Iterator[tuple[str, str]]:
+    if number is not None and number >= model.vocabulary:
+        yield path, f"the model has no id {number}; its ids are below {model.vocabulary}"
 
 
 def domains(ref: Ref, above: Runs) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Perplexity on held-out documents, token by token, in windows that do not overlap.
 
-A document is the ids [end] + text + [end]. A window is up to `window_tokens` inputs and the id that follows each; its
-last target is the first input of the next window, so every id after the first is scored exactly once. Windows of
-neighbouring documents share a forward pass only where they are equally long: nothing is padded, and no window sees
-another. Windows are added up in the order of the documents.
+A document is the ids [end] + text + [end]; `lead` is another first id. A window is up to `window_tokens` inputs and the
+id that follows each; its last target is the first input of the next window, so every id after the first is scored
+exactly once. Windows of neighbouring documents share a forward pass only where they are equally long: nothing is
+padded, and no window sees another. Windows are added up in the order of the documents.
 """
 
 import math
@@ -39,13 +39,11 @@ def score(stage: PerplexityPlan, inputs: Inputs) -> dict[str, JsonValue]:
     model = load_model(stage, inputs.one(stage.checkpoint))
     texts = watched_documents(inputs.one(stage.documents), "perplexity")
     record.forget()
-    record.ran("products", stage.kernels.products)
-    record.ran("graph", stage.kernels.graph)
     with torch.autocast("cpu", torch.bfloat16, enabled=stage.kernels.products == "bf16"):
         match stage.windows:
-            case ByDocument():
+            case ByDocument(lead=lead):
                 baseline = baseline_nll(stage, inputs, tokenizer)
-                scores = by_document(stage, model, encoded(texts, tokenizer), baseline)
+                scores = by_document(stage, model, encoded(texts, tokenizer, lead), baseline)
             case Joined():
                 scores = joined_scores(stage.windows, model, texts, tokenizer, stage.window_tokens, stage.batch_rows)
             case _:
@@ -74,7 +72,7 @@ def baseline_nll(stage: PerplexityPlan, inputs: Inputs, tokenizer: Tokenizer) ->
 @final
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A document and its ids with the end id at both ends; None where the tokenizer cannot give the text back."""
+    """A document and its ids, from the one before the text to the end id; None where the text does not come back."""
 
     document: Document
     ids: np.ndarray | None
@@ -97,16 +95,17 @@ def by_document(
     return scores.scores() if baseline is None else {**scores.scores(), "unigram": unigram.scores()}
 
 
-def encoded(texts: Iterable[Document], tokenizer: Tokenizer) -> Iterator[Encoded]:
-    """Each document with its ids."""
+def encoded(texts: Iterable[Document], tokenizer: Tokenizer, lead: int | None = None) -> Iterator[Encoded]:
+    """Each document with its ids; `lead` stands before it, where none is given the end id."""
     end = np.array([tokenizer.end_id], dtype=np.int32)
+    begin = end if lead is None else np.array([lead], dtype=np.int32)
     for document in texts:
         try:
             ids, _ = tokenizer.encode(document.text)
         except Irreversible:
             yield Encoded(document, None)
             continue
-        yield Encoded(document, np.concatenate([end, ids, end]))
+        yield Encoded(document, np.concatenate([begin, ids, end]))
 
 
 def load_model(stage: PerplexityPlan, checkpoint: Input) -> nn.Module:

@@ -34,6 +34,8 @@ class ByDocument(Spec):
     """Each document by itself, the end token before and after it; every id after the first is scored once."""
 
     kind: Literal["documents"] = "documents"
+    lead: Index | None = Field(default=None, json_schema_extra={NEUTRAL: None})
+    """The id before each document, for instance LLaMA's `<s>`, 1; none: the end token."""
 
 
 class Joined(Spec):
@@ -53,7 +55,7 @@ class Joined(Spec):
 
 Windows = Annotated[ByDocument | Joined, Field(discriminator="kind")]
 
-BY_DOCUMENT: JsonDict = {"kind": "documents"}
+BY_DOCUMENT: JsonDict = {"kind": "documents", "lead": None}
 
 
 class Perplexity(Spec):

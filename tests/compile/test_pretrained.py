@@ -85,6 +85,10 @@ CASES = {
     "context": (("window_tokens: 64", "window_tokens: 65"), "windows of 65 tokens do not fit a context of 64"),
     "too few": (("first_tokens: 640", "first_tokens: 63"), "windows.first_tokens: 63 tokens fill no window of 64"),
     "lead": (('between: ""', 'between: "", lead: [384]'), "windows.lead.0: the model has no id 384"),
+    "first id": (
+        ('{kind: joined, between: "", first_tokens: 640}', "{kind: documents, lead: 384}"),
+        "windows.lead: the",
+    ),
     "baseline": (("batch_rows: 2", "batch_rows: 2\n    baseline: {kind: unigram, rows: rows@rows}"), "compared with"),
 }
 

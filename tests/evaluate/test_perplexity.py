@@ -12,7 +12,8 @@ from torch import nn
 from engine.data.documents import Document
 from engine.data.tokenizer import Irreversible, Tokenizer
 from engine.evaluate.perplexity import Encoded, encoded, losses, windows
-from engine.evaluate.windows import window_losses
+from engine.evaluate.windows import log_probabilities, window_losses
+from engine.kernels import record
 from engine.kernels.spec import Kernels
 from engine.models.build import build, load_weights
 from engine.models.init import initial_weights
@@ -60,7 +61,8 @@ def test_losses_are_those_of_a_plain_loop(model: nn.Module) -> None:
         expected = 0.0
         for window in windows(item.ids, 8):
             with torch.no_grad():
-                logp_TV = torch.log_softmax(model(torch.tensor(window[None, :-1].astype(np.int64))), -1)[0]
+                logits_TV = model(torch.tensor(window[None, :-1].astype(np.int64)))[0]
+            logp_TV = torch.log_softmax(logits_TV.double(), -1)
             expected -= sum(float(logp_TV[place, token]) for place, token in enumerate(window[1:]))
         assert nll == pytest.approx(expected, rel=1e-9)
 
@@ -70,6 +72,31 @@ def test_results_do_not_depend_on_the_rows_of_a_batch(model: nn.Module, batch_ro
     alone = [nll for _, nll in losses(model, texts(), 8, 1)]
     together = [nll for _, nll in losses(model, texts(), 8, batch_rows)]
     assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_a_document_begins_with_the_end_id_or_the_one_that_is_given() -> None:
+    document = Document("0" * 32, "s", "d", "g", "l", "MIT", "ab")
+    found = [next(encoded([document], letters(), lead)).ids for lead in (None, 7)]
+    assert [ids.tolist() for ids in found if ids is not None] == [[0, 3, 4, 0], [7, 3, 4, 0]]
+
+
+@pytest.mark.parametrize("products", ["fp32", "bf16"])
+def test_what_is_noted_is_what_ran(model: nn.Module, products: str) -> None:
+    record.forget()
+    with torch.autocast("cpu", torch.bfloat16, enabled=products == "bf16"):
+        window_losses(model, [np.arange(9)], 1)
+    assert record.record()["products"] == [{"kind": products}]
+    assert record.record()["graph"] == [{"kind": "eager"}]
+
+
+def test_many_ids_lose_nothing_of_their_sum() -> None:
+    logits_NV = 3 * torch.randn(6, 49_152, generator=torch.Generator().manual_seed(1))
+    ids_N = torch.arange(6)
+    exact = [
+        float(row[place].double() - math.log(math.fsum(row.double().exp().tolist())))
+        for place, row in enumerate(logits_NV)
+    ]
+    assert log_probabilities(logits_NV, ids_N).tolist() == pytest.approx(exact, rel=1e-13)
 
 
 def test_documents_come_back_in_their_order(model: nn.Module) -> None:

@@ -90,9 +90,9 @@ def runnable(tasks: tuple[TaskSpec, ...]) -> list[OfflineTask | LibraryTask]:
     """The tasks; ArtifactError, before anything is computed, for those that cannot be run here."""
     missing = [task for task in tasks if isinstance(task, PublishedTask)]
     if missing:
-        told = "; ".join(f"{task.name} ({task.origin}, revision {task.revision})" for task in missing)
+        told = "; ".join(f"{task.name} ({task.origin}, revision {task.revision}): {task.missing}" for task in missing)
         raise ArtifactError(
-            f"not run here, since no source gives their data: {told}. Name the file of each with its sha256 in an "
+            f"not run here, since no source gives what they need. {told}. Name the file of each with its sha256 in an "
             "offline task, or its hub revision in a library task, or leave it out"
         )
     if any(isinstance(task, OfflineTask) and isinstance(task.set, HumanEval) for task in tasks):
@@ -151,7 +151,7 @@ def language_model(stage: LmEvalPlan, inputs: Inputs) -> DecoderLM:
     load_weights(model, read_tensors(checkpoint.folder, "model"), f"{checkpoint.run}@{checkpoint.output}")
     folder = inputs.one(stage.tokenizer).folder
     special = special_texts(folder)
-    return DecoderLM(model.eval(), load_tokenizer(folder), stage.context_tokens, stage.batch_rows, special)
+    return DecoderLM(model.eval(), load_tokenizer(folder), stage.context_tokens, stage.batch_rows, special, stage.lead)
 
 
 def evaluated(ready: Ready, lm: DecoderLM, stage: LmEvalPlan) -> tuple[dict[str, JsonValue], list[Any]]:

@@ -2,7 +2,8 @@
 
 Products of a batch are not those of its rows on every BLAS, so rows are never joined; a pass over equal ids is all that
 requests share. Tokens are those of lm-eval's own model for transformers (HFLM) on our export: nothing is added to a
-text, the end token stands in for an empty context, and a sequence that is too long loses its beginning.
+text, the end token stands in for an empty context, and a sequence that is too long loses its beginning. With `lead`
+they are HFLM's under `add_bos_token`: that id before every text, windows of rolling scores included.
 
 T positions, V vocabulary, N tokens of a continuation.
 """
@@ -39,8 +40,10 @@ class DecoderLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         context: int,
         batch_rows: int,
         special: Mapping[int, str] | None = None,
+        lead: int | None = None,
     ) -> None:
         super().__init__()
+        self._lead = [] if lead is None else [lead]
         self._special = dict(special or {})  # special tokens as they are written: a stop text may be one
         self.truncated = 0  # requests that lost their beginning
         self._model, self._text, self._context, self._batch_rows = model, tokenizer, context, batch_rows
@@ -49,13 +52,19 @@ class DecoderLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     def eot_token_id(self) -> int:
         return self._text.end_id
 
-    def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:  # noqa: ARG002 (nothing is)
-        """The ids of a text; ArtifactError when they do not spell it."""
+    @property
+    def prefix_token_id(self) -> int:
+        """All there is of an empty context."""
+        return self._lead[0] if self._lead else self.eot_token_id
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:
+        """The ids of a text after the leading one, where there is one; ArtifactError when they do not spell it."""
         try:
             ids, _ = self._text.encode(string)
         except Irreversible as error:
             raise ArtifactError(f"the tokenizer cannot give back the text {string[:60]!r}: {error}") from error
-        return [int(token) for token in ids]
+        lead = [] if add_special_tokens is False else self._lead
+        return [*lead, *(int(token) for token in ids)]
 
     def _loglikelihood_tokens(self, requests: list[Pair], disable_tqdm: bool = False) -> list[Score]:
         order = sorted(range(len(requests)), key=lambda place: _longest_first(requests[place]))

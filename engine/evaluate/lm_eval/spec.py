@@ -7,7 +7,7 @@ from pydantic import Field
 from engine.data.spec import RawFile, TokenizerKind
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Index, Positive, Seed
@@ -151,6 +151,8 @@ class PublishedTask(Spec):
     """Sequences that the model scores for one item: its choices."""
     tokens: Count
     """Mean length of such a sequence, shots and generated tokens included (assumed)."""
+    missing: str = Field(default="its data", json_schema_extra={NEUTRAL: "its data"})
+    """What no source gives, for instance the split that its shots come from."""
 
 
 Task = Annotated[OfflineTask | LibraryTask | PublishedTask, Field(discriminator="kind")]
@@ -179,6 +181,9 @@ class LmEval(Spec):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
     context_tokens: Count
     """Longer sequences lose their beginning."""
+    lead: Index | None = Field(default=None, json_schema_extra={NEUTRAL: None})
+    """The id before every text, and the whole of an empty context, for instance LLaMA's `<s>`, 1 (`add_bos_token` of
+    lm-eval's own model); none: nothing stands before a text, and the end token stands for an empty context."""
     batch_rows: Count = 16
     """Requests that are looked at together: those of equal ids share a pass. Has no effect on any result."""
     seeds: Seeds = Seeds()

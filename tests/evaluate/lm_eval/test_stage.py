@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import lm_eval
+import numpy as np
 import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from pydantic import JsonValue
+from tokenizers.processors import TemplateProcessing
 
 from engine.artifacts.draft import Draft
 from engine.artifacts.read import Input, Inputs, read_table, read_tensors
@@ -228,6 +230,26 @@ PUBLISHED = {
     "kind": "published", "name": "winogrande", "origin": "allenai/winogrande", "shots": 5, "items": 1267,
     "sequences": 2, "tokens": 200,
 }  # fmt: skip
+
+
+def test_an_id_before_every_text_is_theirs_under_add_bos_token(given: dict[str, Input], exported: Path) -> None:
+    ours = language_model(stage(lead=1), Inputs({ref: (item,) for ref, item in given.items()}))
+    theirs = HFLM(pretrained=str(exported), dtype="float32", device="cpu", batch_size=1, add_bos_token=True)
+    theirs.tokenizer.bos_token = "<s>"
+    theirs.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", pair=None, special_tokens=[("<s>", 1)]
+    )
+    pairs = [(words(n, 5), f" {words(n + 9, 3)}") for n in range(3)] + [("", words(4, 6))]
+    asked = [Instance("loglikelihood", {}, pair, n) for n, pair in enumerate(pairs)]
+    found, expected = (np.array(side.loglikelihood(asked, True)) for side in (ours, theirs))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert ours.tok_encode("") == [1]
+    rolled = [Instance("loglikelihood_rolling", {}, (words(n, 12),), n) for n in range(2)]
+    assert ours.loglikelihood_rolling(rolled, True) == pytest.approx(
+        theirs.loglikelihood_rolling(rolled, True), rel=1e-6
+    )
+    written = [Instance("generate_until", {}, (words(3, 5), {"until": ["\n"], "max_gen_toks": 6}), 0)]
+    assert ours.generate_until(written, True) == theirs.generate_until(written, True)
 
 
 def test_a_published_task_is_refused_before_anything_is_computed(run: Run) -> None:
