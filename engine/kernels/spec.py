@@ -22,10 +22,6 @@ DecodeBackend = Literal["reference"]
 Graph = Literal["eager", "inductor"]
 Block = Literal[16, 32, 64, 128]
 
-TRITON_NORM = {"rows": 32, "columns": 128}
-"""Block sizes of `norm: triton`, which no spec changes: rows whose part of the gradients of weight and bias one program
-adds up, and channels of them that one program of the last sum holds."""
-
 ScaleAxis = Literal["input", "output", "tensor"]
 """Whether the scales of a 1-bit matrix have one entry for each input, each output, or one in all."""
 SignOfZero = Literal["minus_one", "plus_one", "zero"]

@@ -5,7 +5,8 @@ import torch
 
 from engine.kernels import record
 from engine.kernels.norm import layer_norm, rms_norm
-from engine.kernels.spec import TRITON_NORM, Kernels
+from engine.kernels.norm.triton import launch
+from engine.kernels.spec import Kernels
 from engine.spec.errors import ArtifactError
 
 
@@ -40,12 +41,11 @@ def test_gradients_of_a_row_do_not_depend_on_the_rows_round_it() -> None:
     assert torch.equal(found[0][40:41], found[1])
 
 
-def test_the_block_sizes_that_ran_are_held_against_the_declared_ones() -> None:
+def test_the_block_sizes_that_ran_are_noted_and_another_backend_is_refused() -> None:
     record.forget()
     rms_norm(torch.ones(3, 5), torch.ones(5), 1e-5, backend="triton")
-    assert record.record() == {"norm": [{"kind": "triton", **TRITON_NORM}]}
+    assert record.record() == {"norm": [{"kind": "triton", "rows": launch.ROWS, "columns": launch.COLUMNS}]}
     record.check_declared(Kernels(norm="triton"))
-    record.ran("norm", "triton", rows=64, columns=128)
-    with pytest.raises(ArtifactError, match="'rows': 64"):
-        record.check_declared(Kernels(norm="triton"))
+    with pytest.raises(ArtifactError, match=r"declares \{'kind': 'native'\}, but .*'rows': 32"):
+        record.check_declared(Kernels(norm="native"))
     record.forget()

@@ -17,9 +17,11 @@ from torch.autograd.function import once_differentiable
 
 from engine.kernels.norm.triton import programs
 from engine.kernels.record import ran
-from engine.kernels.spec import TRITON_NORM
 
-ROWS, COLUMNS = TRITON_NORM["rows"], TRITON_NORM["columns"]
+ROWS = 32
+"""Rows whose part of the gradients of weight and bias one program adds up."""
+COLUMNS = 128
+"""Channels of the gradients of weight and bias that one program of the last sum holds."""
 WARPS = 8
 
 
