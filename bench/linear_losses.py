@@ -1,9 +1,11 @@
 """Losses of a linear head by chunks beside the naive form that holds all logits: time, extra memory, gradients.
 
-Time: both forms turn about in one process with one thread; the ratio is the median over the pairs, with its range.
-Memory: each form alone in a fresh process, once, after a small call has loaded what torch loads; extra is the peak of
-resident memory (VmHWM, reset through /proc/self/clear_refs) less what was resident before the call. It holds the
-gradients of features and head, which both forms must return.
+python -m bench.linear_losses
+
+Time: both forms turn about in one process, with one thread and with two; the ratio is the median over the pairs, with
+its range. Memory: each form alone in a fresh process, once, after a small call has loaded what torch loads; extra is
+the peak of resident memory (VmHWM, reset through /proc/self/clear_refs) less what was resident before the call. It
+holds the gradients of features and head, which both forms must return.
 Gradients: the largest difference between the forms, as it is and divided by the largest magnitude of that gradient;
 then how far each form is from fp64 in the same measure, on the first CHECKED positions.
 """
@@ -14,13 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.memory import extra_memory
 from engine.kernels.linear_cross_entropy import linear_cross_entropy
 from engine.kernels.linear_distillation import linear_distillation
 from engine.kernels.spec import ChunkedLoss
@@ -76,29 +78,25 @@ def step(form: Callable[[Inputs], Tensor], of: Inputs) -> tuple[float, Tensor, T
     return seconds, dx, dhead
 
 
-def resident(field: str) -> int:
-    """Bytes by /proc/self/status: VmRSS is resident now, VmHWM its peak."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024
-
-
-def extra_memory(op: str, side: int) -> int:
-    """Runs one step in this process; peak less resident bytes before."""
+def own_memory(op: str, side: int) -> int:
+    """Bytes of one step in this process."""
     form = FORMS[op][side]
     step(form, inputs(64, 1000))
     of = inputs(POSITIONS, VOCABULARY)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = resident("VmRSS")
-    step(form, of)
-    return resident("VmHWM") - before
+    return extra_memory(lambda: step(form, of))
 
 
-def measured_memory(op: str, side: int) -> int:
-    command = [sys.executable, "-m", "bench.linear_losses", op, str(side)]
+def measured_memory(op: str, side: int, threads: int) -> int:
+    """Bytes of one step in a fresh process."""
+    command = [sys.executable, "-m", "bench.linear_losses", op, str(side), str(threads)]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command, capture_output=True, text=True, check=True, env={**os.environ, **of_threads(threads)}
     )
     return int(json.loads(done.stdout.splitlines()[-1]))
+
+
+def of_threads(threads: int) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
 
 def away(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> tuple[float, float]:
@@ -115,9 +113,10 @@ def from_fp64(op: str, of: Inputs) -> list[float]:
     return [away(tuple(g.double() for g in step(form, few)[1:]), true)[1] for form in FORMS[op]]
 
 
-def row(op: str) -> str:
+def row(op: str, threads: int) -> str:
     """One line of the table."""
     naive, chunked = FORMS[op]
+    torch.set_num_threads(threads)
     of, ratios, seconds, differences = inputs(POSITIONS, VOCABULARY), [], [], []
     for pair in range(PAIRS):
         order = (naive, chunked) if pair % 2 == 0 else (chunked, naive)
@@ -125,31 +124,31 @@ def row(op: str) -> str:
         ratios.append(found[chunked][0] / found[naive][0])
         seconds.append(found[chunked][0])
         differences.append(away(found[chunked][1:], found[naive][1:]))
-    memory = [measured_memory(op, side) / 2**20 for side in (0, 1)]
+    memory = [measured_memory(op, side, threads) / 2**20 for side in (0, 1)]
     absolute, relative = (max(kind) for kind in zip(*differences, strict=True))
     distant = from_fp64(op, of)
     return (
-        f"| {op} | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {min(seconds):.2f} s "
+        f"| {op} | {threads} | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {min(seconds):.2f} s "
         f"| {memory[1] / memory[0]:.3f} | {memory[1]:,.0f} of {memory[0]:,.0f} MiB | {absolute:.1e}, {relative:.1e} "
         f"| {distant[1]:.1e}, {distant[0]:.1e} |"
     )
 
 
 def main() -> None:
-    torch.set_num_threads(1)
-    if len(sys.argv) == 3:
-        print(json.dumps(extra_memory(sys.argv[1], int(sys.argv[2]))))
+    if sys.argv[1:]:
+        op, side, threads = sys.argv[1:]
+        torch.set_num_threads(int(threads))
+        print(json.dumps(own_memory(op, int(side))))
         return
-    print(f"{POSITIONS} positions, width {WIDTH}, vocabulary {VOCABULARY}, {BACKEND.tokens} positions a chunk, fp32")
+    print(f"{POSITIONS} positions, width {WIDTH}, vocabulary {VOCABULARY}, {BACKEND.tokens} positions a chunk, fp32\n")
     print(
-        print(
-            "| op | time, of naive | least time | extra memory, of naive | extra memory | gradients differ by "
-            "| from fp64: chunked, naive |"
-        )
+        "| op | threads | time, of naive | least time | extra memory, of naive | extra memory | gradients differ by "
+        "| from fp64: chunked, naive |"
     )
-    print("|---|---|---|---|---|---|---|")
-    for op in FORMS:
-        print(row(op), flush=True)
+    print("|---|---|---|---|---|---|---|---|")
+    for threads in (1, 2):
+        for op in FORMS:
+            print(row(op, threads), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 python -m bench.ssd_scan
 
-Shape: width 768 (24 heads of 64, state 128, one group), 2048 positions, batch 1, one thread, fp32; what the input
-projection gives goes in, y comes out, and gradients of all inputs are made. The scan alone is measured too.
+Shape: width 768 (24 heads of 64, state 128, one group), 2048 positions, batch 1, fp32, AVX2, one thread and two; what
+the input projection gives goes in, y comes out, and gradients of all inputs are made. The scan alone is measured too.
 Time: all forms turn about in one process; ratios are medians over the rounds, with their range.
 Memory: each form alone in a fresh process, once, after a small call has loaded what torch loads; extra is the peak of
 resident memory (VmHWM, reset through /proc/self/clear_refs) less what was resident before the call. It holds the
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -24,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.models.mamba2 import modeling_mamba2 as theirs
 
+from bench.memory import extra_memory
 from engine.artifacts.environment import closed_environment
 from engine.kernels.causal_conv import causal_conv
 from engine.kernels.spec import ChunkedScan, NativeScan, ScanBackend
@@ -128,25 +128,16 @@ def step(form: Form, of: Inputs) -> tuple[float, list[Tensor]]:
     return time.perf_counter() - began, [y.detach(), *gradients]
 
 
-def resident(field: str) -> int:
-    """Bytes by /proc/self/status: VmRSS is resident now, VmHWM its peak."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024
-
-
-def extra_memory(part: str, name: str) -> int:
-    """Runs one step in this process; peak less resident bytes before."""
+def own_memory(part: str, name: str) -> int:
+    """Bytes of one step in this process."""
     make, forms = PARTS[part]
     step(forms[name], make(64))
     of = make(TOKENS)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = resident("VmRSS")
-    step(forms[name], of)
-    return resident("VmHWM") - before
+    return extra_memory(lambda: step(forms[name], of))
 
 
 def measured_memory(part: str, name: str) -> float:
-    """MiB, in a fresh process."""
+    """MiB, in a fresh process of the same environment."""
     command = [sys.executable, "-m", "bench.ssd_scan", part, name]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1])) / 2**20
@@ -178,16 +169,21 @@ def table(part: str) -> None:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
-    if len(sys.argv) == 3:
-        print(json.dumps(extra_memory(sys.argv[1], sys.argv[2])))
-        return
-    wanted = closed_environment(Numerics(), os.environ)
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.execve(sys.executable, [sys.executable, "-m", "bench.ssd_scan"], {**os.environ, **wanted})
-    print(f"width {WIDTH}, {HEADS} heads of {HEAD}, state {STATE}, {TOKENS} positions, fp32, AVX2, one thread\n")
-    for part in PARTS:
-        table(part)
+    match sys.argv[1:]:
+        case [part, name]:
+            print(json.dumps(own_memory(part, name)))
+        case ["tables"]:
+            print(f"threads: {torch.get_num_threads()}\n")
+            for part in PARTS:
+                table(part)
+        case _:
+            print(
+                f"width {WIDTH}, {HEADS} heads of {HEAD}, state {STATE}, {TOKENS} positions, fp32, AVX2\n", flush=True
+            )
+            for threads in (1, 2):
+                numerics = Numerics.model_validate({"threads": threads})
+                command = [sys.executable, "-W", "ignore", "-m", "bench.ssd_scan", "tables"]
+                subprocess.run(command, env=closed_environment(numerics, os.environ), check=True)
 
 
 if __name__ == "__main__":
