@@ -9,6 +9,7 @@ from engine.kernels.record import check_declared, forget, record
 from engine.kernels.spec import Kernels
 from engine.models.spec import AlibiGpt, PartialRotary
 from engine.spec.errors import ArtifactError
+from engine.train.objectives.next_token import next_token
 from tests.models.test_packed import MODELS, llama, loaded
 
 ROTARY = AlibiGpt(
@@ -56,6 +57,15 @@ def test_positions_beyond_the_context_are_refused(name: str) -> None:
         model(ids_BT)
     with pytest.raises(ArtifactError, match="65 positions do not fit a context of 64"):
         model.begin(1, 65)
+
+
+def test_a_weight_that_is_not_a_number_makes_the_loss_none_either() -> None:
+    """So that a run stops at this step: the residual alone would carry whole numbers on."""
+    model = loaded(llama(linear={"kind": "dense"}), Kernels())
+    with torch.no_grad():
+        model.get_parameter("layers.1.attention.query.weight")[0, 0] = float("nan")
+    loss = next_token(model, torch.arange(8)[None], Kernels().linear_cross_entropy)["next_token"]
+    assert loss.isnan()
 
 
 @torch.no_grad()
