@@ -1,9 +1,12 @@
 """The training step beside plain transformers with torch's AdamW, both in one process and turn about, by setting.
 
+    python -m bench.training [256 | 512 | deepspeed]
+
 Every case is the whole step: forward, backward, norm and clipping, update. Each process has one instruction set and one
 number of threads, for both sides alike, set by the engine's closed environment. The last column is 6 x parameters x
-tokens / time over the rate of a 2048 x 2048 x 2048 fp32 product, measured in the same turns. A second table sets the
-engine's loop under DeepSpeed, with its logs and checkpoints, beside the plain loop, in processes of their own.
+tokens / time over the rate of a 2048 x 2048 x 2048 fp32 product, measured in the same turns. 256 and 512 are the width
+of the model; `deepspeed` sets the engine's loop under DeepSpeed, with its logs and checkpoints, beside the plain loop,
+in processes of their own. Without an argument, all three, one after another.
 """
 
 import json
@@ -159,10 +162,10 @@ def rows_of(found: dict[str, Any], head: str) -> list[str]:
     return lines
 
 
-def child(*arguments: object, numerics: Numerics) -> Any:
-    """A process of this bench in a closed environment; what its last line says."""
+def child(bench: str, *arguments: object, numerics: Numerics) -> Any:
+    """A process of a bench in a closed environment; what its last line says."""
     base = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()), "HOME": str(Path.home())}
-    command = [sys.executable, "-W", "ignore", "-m", "bench.training", *map(str, arguments)]
+    command = [sys.executable, "-W", "ignore", "-m", f"bench.{bench}", *map(str, arguments)]
     done = subprocess.run(command, env=closed_environment(numerics, base), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -197,8 +200,8 @@ def under_deepspeed(folder: Path) -> None:
 
 def deepspeed_table() -> None:
     """The loop with everything round it, native kernels, one thread."""
-    observed = child("deepspeed", numerics=Numerics())
-    alone = child("avx2", 1, 256, "native", numerics=Numerics())["seconds"]
+    observed = child("training", "run", "deepspeed", numerics=Numerics())
+    alone = child("training", "run", "avx2", 1, 256, "native", numerics=Numerics())["seconds"]
     print("\n| avx2, 1 thread, width 256 | tokens/s | of plain |\n| --- | --- | --- |")
     for name in ("plain", "native"):
         own = median(alone[name])
@@ -209,24 +212,28 @@ def deepspeed_table() -> None:
     print(f"\nStart-up {observed['start_up_seconds']} s, peak memory {observed['peak_bytes'] / 2**20:,.0f} MiB.")
 
 
+def step_table(width: int) -> None:
+    """All settings of one width."""
+    print("| instructions, threads, width | case | ms a step | times plain (range) | of sgemm |\n" + "| --- " * 5 + "|")
+    for instructions, threads, _, names in (run for run in RUNS if run[2] == width):
+        numerics = Numerics.model_validate({"instruction_set": instructions, "threads": threads})
+        found = child("training", "run", instructions, threads, width, names, numerics=numerics)
+        print("\n".join(rows_of(found, f"{instructions}, {threads}, {width}")), flush=True)
+
+
 def main() -> None:
-    if sys.argv[1:2] == ["deepspeed"]:
-        with tempfile.TemporaryDirectory() as folder:
-            under_deepspeed(Path(folder))
-    elif sys.argv[1:]:
-        instructions, threads, width, names = sys.argv[1:]
-        measure(instructions, int(threads), int(width), names)
-    else:
-        print(
-            "| instructions, threads, width | case | ms a step | times plain (range) | of sgemm |\n"
-            + "| --- " * 5
-            + "|"
-        )
-        for instructions, threads, width, names in RUNS:
-            numerics = Numerics.model_validate({"instruction_set": instructions, "threads": threads})
-            found = child(instructions, threads, width, names, numerics=numerics)
-            print("\n".join(rows_of(found, f"{instructions}, {threads}, {width}")), flush=True)
-        deepspeed_table()
+    match sys.argv[1:]:
+        case ["run", "deepspeed"]:
+            with tempfile.TemporaryDirectory() as folder:
+                under_deepspeed(Path(folder))
+        case ["run", instructions, threads, width, names]:
+            measure(instructions, int(threads), int(width), names)
+        case wanted:
+            for width in (256, 512):
+                if not wanted or str(width) in wanted:
+                    step_table(width)
+            if not wanted or "deepspeed" in wanted:
+                deepspeed_table()
 
 
 if __name__ == "__main__":
