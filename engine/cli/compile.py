@@ -1,6 +1,7 @@
 """`facsimile compile`: every spec to its golden plan, and all of them to dvc.yaml."""
 
 import argparse
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def answer(args: argparse.Namespace) -> Answer:
     if args.stamp and not args.check:
         raise SpecError("--stamp goes with --check; add it")
     here = project(args)
-    files = here.generated(here.plans())
+    files = generated(here)
     if strange := foreign(files):
         raise SpecError(*strange)
     stale = [path for path, text in files.items() if not path.is_file() or path.read_bytes() != text.encode("utf-8")]
@@ -45,6 +46,17 @@ def answer(args: argparse.Namespace) -> Answer:
         path.unlink()
     lines = [*(f"wrote {name}" for name in names), *(f"removed {name}, no spec makes it" for name in gone)]
     return Answer("\n".join([*lines, f"{len(files)} generated files are current"]), data)
+
+
+def generated(here: Project) -> dict[Path, str]:
+    """Every generated file with its text; garbage is not collected meanwhile, which takes 6 % and finds none."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return here.generated(here.plans())
+    finally:
+        if collects:
+            gc.enable()
 
 
 def foreign(files: Iterable[Path]) -> list[Problem]:

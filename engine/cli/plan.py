@@ -2,12 +2,15 @@
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.answer import Answer, table
 from engine.cli.project import placement, project
 from engine.compile.plan import Plan, PlannedRun
+from engine.compile.pretrained import source_problems
 from engine.compile.state import most_memory, scaled, state_line, too_large
+from engine.models.pretrained.spec import HubModel, HubName, Import
 from engine.spec.canonical import plain
 from engine.spec.errors import ArtifactError, SpecError
 from engine.train.spec import TrainPlan
@@ -23,6 +26,8 @@ SHORTEST, MINUTE, HOUR, DAY = 0.1, 60, 3600, 86400  # seconds
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="the name or the path of a spec")
     parser.add_argument("--deepspeed", metavar="STAGE", help="print only the DeepSpeed JSON of a training stage")
+    text = "print only the `source:` of its import, with the sha256 of every file of a downloaded snapshot"
+    parser.add_argument("--pin", type=Path, metavar="FOLDER", help=text)
 
 
 def answer(args: argparse.Namespace) -> Answer:
@@ -31,6 +36,8 @@ def answer(args: argparse.Namespace) -> Answer:
     if args.deepspeed:
         configs = deepspeed(plan, args.deepspeed)
         return Answer("\n".join(json.dumps(config, indent=1) for config in configs), configs)
+    if args.pin:
+        return pin(plan, args.pin)
     from engine.artifacts.store import Store
 
     states = state_of_runs(plan, Store(placement(here.root).artifacts))
@@ -52,6 +59,23 @@ def deepspeed(plan: Plan, stage: str) -> list[dict[str, Any]]:
         trains = dict.fromkeys(run.name for run in plan.runs.values() if isinstance(run.stage, TrainPlan))
         raise SpecError(f"{plan.name}/{stage} is no training stage; {plan.name} has {', '.join(trains) or 'none'}")
     return found
+
+
+def pin(plan: Plan, folder: Path) -> Answer:
+    """The source of the one repository that the experiment imports, for a person to put into the spec."""
+    from engine.models.pretrained.pin import pinned, source_yaml
+
+    imports = [run.stage for run in plan.runs.values() if isinstance(run.stage, Import)]
+    sources = [stage.source for stage in imports if isinstance(stage.source, HubName | HubModel)]
+    if len({source.repository for source in sources}) != 1:
+        raise SpecError(
+            f"{plan.name} imports from {len({s.repository for s in sources})} repositories of the hub, not one"
+        )
+    found = pinned(sources[0], folder)
+    changed = imports[0].replace(source=found)
+    if problems := [f"source.{path}: {text}" for path, text in source_problems(changed)]:
+        raise SpecError(f"{folder} would be refused: {'; '.join(problems)}")
+    return Answer(source_yaml(found), plain(found))
 
 
 def state_of_runs(plan: Plan, store: "Store") -> dict[str, tuple[str, str]]:

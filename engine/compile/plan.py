@@ -107,7 +107,7 @@ def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex, device: Device = C
         recipes = {item.ref: tuple(runs[run].recipe for run, _ in item.sources) for item in inputs}
         reached = code.reach(ENTRY, stage)
         recipe = recipe_digest(plain(stage), recipes, reached.digest)
-        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, estimate(stage, device))
+        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, estimate(stage, device, stages))
     return runs
 
 

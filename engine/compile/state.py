@@ -1,33 +1,78 @@
-"""Where an experiment that is not run here stands: ready, and how long it would take on the device it is costed for."""
+"""Where an experiment that is not run here stands: ready or not and why, and how long what can run would take."""
+
+from collections.abc import Iterable, Iterator
 
 from engine.compile.estimate.device import device_of
-from engine.compile.plan import Plan
+from engine.compile.plan import Plan, PlannedRun
+from engine.compile.pretrained import released_layouts
 from engine.compile.resolve import stage_of
+from engine.evaluate.lm_eval.spec import ALL_DATA, LmEval, PublishedTask
+from engine.models.pretrained.spec import HubName, Import
 
 HOUR = 3600  # seconds
 GIB = 2**30
 
 
 def state_line(plan: Plan) -> str:
-    """`ready, not run: N device-hours`, of what they are, and what they leave out."""
-    device = device_of(plan.experiment.scale)
-    counted = [run for run in plan.runs.values() if run.estimate.flops]
-    rate = f"{device.name} at {device.utilisation:g} of its peak" if device.utilisation < 1 else device.name
-    hours = device_hours(plan)
-    known = f"{hours:,.1f} device-hours ({rate})" if counted else "device-hours not known"
-    left_out = unknown(plan)
-    at_least = "at least " if counted and left_out else ""
-    return f"ready, not run: {at_least}{known}" + (f"; without {', '.join(left_out)}" if left_out else "")
+    """`ready, not run: N device-hours`, or `not ready: why; N device-hours`; of what, and what they leave out."""
+    reasons, lacking = not_ready(plan), refusals(plan)
+    able = [run for run in plan.runs.values() if stage_of(run.name) not in lacking]
+    line = f"not ready: {', '.join(reasons)}; {_hours(able)}" if reasons else f"ready, not run: {_hours(able)}"
+    if not lacking:
+        return line
+    unable = [run for run in plan.runs.values() if stage_of(run.name) in lacking]
+    return f"{line}; {_hours(unable)} in {', '.join(lacking)}, which lacks {', '.join(wanting(plan))}"
 
 
-def device_hours(plan: Plan) -> float:
+def _hours(runs: list[PlannedRun]) -> str:
+    """Of the runs whose tokens are known before anything runs, what they are hours of, and what they leave out."""
+    counted = [run for run in runs if run.estimate.flops]
+    left_out = unknown(runs)
+    without = f" without {', '.join(left_out)}" if left_out else ""
+    if not counted:
+        return f"device-hours not known{without}"
+    devices = ", ".join(dict.fromkeys(run.estimate.device for run in counted))
+    return f"{'at least ' if left_out else ''}{device_hours(counted):,.1f} device-hours ({devices}){without}"
+
+
+def device_hours(runs: Iterable[PlannedRun]) -> float:
     """Of all runs whose tokens are known before anything runs."""
-    return sum(run.estimate.flops / run.estimate.flops_per_second for run in plan.runs.values()) / HOUR
+    return sum(run.estimate.flops / run.estimate.flops_per_second for run in runs) / HOUR
 
 
-def unknown(plan: Plan) -> tuple[str, ...]:
+def unknown(runs: Iterable[PlannedRun]) -> tuple[str, ...]:
     """What only the data will tell, each once."""
-    return tuple(dict.fromkeys(text for run in plan.runs.values() for text in run.estimate.unknown))
+    return tuple(dict.fromkeys(text for run in runs for text in run.estimate.unknown))
+
+
+def not_ready(plan: Plan) -> tuple[str, ...]:
+    """Why no weights can be imported, each once; empty when all can."""
+    return tuple(dict.fromkeys(reason for run in plan.runs.values() for reason in _of_import(run)))
+
+
+def _of_import(run: PlannedRun) -> Iterator[str]:
+    if not isinstance(run.stage, Import):
+        return
+    if isinstance(run.stage.source, HubName):
+        yield f"no file of {run.stage.source.repository} is pinned by sha256"
+    if not released_layouts(run.stage):
+        yield f"no layout in which such a {run.stage.model.kind} is published has a reader"
+
+
+def refusals(plan: Plan) -> tuple[str, ...]:
+    """The stages that refuse by their spec alone: benchmarks among whose tasks is one without data."""
+    return tuple(dict.fromkeys(stage_of(run.name) for run in plan.runs.values() if _published(run)))
+
+
+def wanting(plan: Plan) -> tuple[str, ...]:
+    """The tasks without data, each once, with what is missing where that is not all of it."""
+    tasks = dict.fromkeys((task.name, task.missing) for run in plan.runs.values() for task in _published(run))
+    return tuple(name if missing == ALL_DATA else f"{name} ({missing})" for name, missing in tasks)
+
+
+def _published(run: PlannedRun) -> list[PublishedTask]:
+    tasks = run.stage.tasks if isinstance(run.stage, LmEval) else ()
+    return [task for task in tasks if isinstance(task, PublishedTask)]
 
 
 def scaled(plan: Plan) -> tuple[str, ...]:

@@ -49,6 +49,6 @@ def log_probabilities(logits_NV: Tensor, ids_N: Tensor) -> Tensor:
     rows = max(1, CHUNK // logits_NV.shape[1])
     found = [
         logits_CV.gather(-1, ids_C[:, None]).squeeze(-1).double() - torch.logsumexp(logits_CV.double(), dim=-1)
-        for logits_CV, ids_C in zip(torch.split(logits_NV.float(), rows), torch.split(ids_N, rows), strict=True)
+        for logits_CV, ids_C in zip(torch.split(logits_NV, rows), torch.split(ids_N, rows), strict=True)
     ]
     return torch.cat(found)

@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 FLAGS = {
     "init": ["DIR"],
     "compile": ["--check", "--stamp"],
-    "plan": ["EXPERIMENT", "--deepspeed"],
+    "plan": ["EXPERIMENT", "--deepspeed", "--pin"],
     "explain": ["EXPERIMENT", "KEY"],
     "schema": [],
     "diff": ["A", "B"],

@@ -1,5 +1,6 @@
 """`plan` says what would run and why, with costs and the DeepSpeed JSON."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from engine.cli.plan import HEADER, duration
 from tests.cli.conftest import call, edit
+from tests.conftest import ROOT
 
 
 def states(root: Path, experiment: str = "toy") -> dict[str, tuple[str, str]]:
@@ -92,3 +94,29 @@ def test_cells_of_a_matrix_are_runs_of_their_own(built_once: Path) -> None:
 )
 def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_downloaded_snapshot_is_pinned_file_by_file(tmp_path: Path) -> None:
+    snapshot = tmp_path / ("c" * 40)
+    snapshot.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "README.md"):
+        (snapshot / name).write_text(name)
+    found = call(ROOT, "plan", "fbi-llm-7b", "--pin", str(snapshot)).out
+    text = (ROOT / "specs/fbi_llm/fbi-llm-7b.yaml").read_text()
+    begin, end = text.index("    source:"), text.index("    tokenizer:")
+    project = tmp_path / "specs" / "fbi_llm"
+    project.mkdir(parents=True)
+    (project / "tasks.yaml").write_text((ROOT / "specs/fbi_llm/tasks.yaml").read_text())
+    (project / "fbi-llm-7b.yaml").write_text(text[:begin] + found + text[end:])
+    state = call(tmp_path, "plan", "fbi-llm-7b").out.partition("device-hours")[0].splitlines()[-1]
+    assert re.fullmatch(r"ready, not run: [0-9.,]+ ", state)
+    assert hashlib.sha256(b"config.json").hexdigest() in found and "README" not in found
+
+
+def test_a_folder_that_is_no_whole_snapshot_is_not_pinned(tmp_path: Path) -> None:
+    assert "is no snapshot" in call(ROOT, "plan", "fbi-llm-7b", "--pin", str(tmp_path)).err
+    snapshot = tmp_path / ("c" * 40)
+    snapshot.mkdir()
+    assert "cannot be imported" in call(ROOT, "plan", "fbi-llm-7b", "--pin", str(snapshot)).err
+    (snapshot / "model.safetensors").write_text("")
+    assert "config.json is missing" in call(ROOT, "plan", "fbi-llm-7b", "--pin", str(snapshot)).err

@@ -1,14 +1,16 @@
 """What a stage will cost, in closed form: parameters, products, memory, bytes on disk, seconds on a stated device."""
 
+from types import MappingProxyType
 from typing import assert_never
 
 from engine.compile.estimate.device import CORE, Device
 from engine.compile.estimate.memory import FP32_BYTES, Memory, checkpoint_bytes, scoring_memory, train_memory
 from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
-from engine.compile.estimate.tasks import task_reading
+from engine.compile.estimate.tasks import CHARACTERS, task_reading, text_characters
+from engine.compile.resolve import Runs
 from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
-from engine.evaluate.spec import Claims, PerplexityPlan
+from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
 from engine.models.pretrained.spec import Import
 from engine.spec.base import Spec
@@ -17,6 +19,7 @@ from engine.train.spec import TrainPlan
 
 __all__ = ["StageEstimate", "checkpoint_bytes", "estimate", "parameters"]
 
+NOTHING: Runs = MappingProxyType({})
 LOG_LINE_BYTES = 300  # assumed: one JSON line a step with two numbers in decimal and in hex, and a digest
 
 
@@ -44,13 +47,13 @@ class StageEstimate(Spec):
     """The rate of one device that `seconds` takes; devices are taken to scale perfectly."""
 
 
-def estimate(stage: Lowered, device: Device = CORE) -> StageEstimate:
-    """The costs of a lowered stage, with a device for each rank."""
+def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> StageEstimate:
+    """The costs of a lowered stage, with a device for each rank; `above` are the stages that it may refer to."""
     match stage:
         case TrainPlan():
             return _train(stage, device)
         case PerplexityPlan():
-            return _perplexity(stage, device)
+            return _perplexity(stage, device, above)
         case LmEvalPlan():
             return _lm_eval(stage, device)
         case Import():
@@ -92,17 +95,35 @@ def _import(stage: Import, device: Device) -> StageEstimate:
     )
 
 
-def _perplexity(stage: PerplexityPlan, device: Device) -> StageEstimate:
+def _perplexity(stage: PerplexityPlan, device: Device, above: Runs) -> StageEstimate:
+    """Whole windows, of as many tokens as the text is taken to have."""
     model, window = stage.model, stage.window_tokens
+    row = forward_flops_per_row(model, window, stage.kernels)
+    characters = text_characters(stage.documents, above)
+    windows = 0 if characters is None else _tokens(stage, characters) // window
+    rate = device.flops_per_second(stage.kernels.products)
     return StageEstimate(
-        unknown=(f"the tokens of {stage.documents!s}",),
+        unknown=(f"the tokens of {stage.documents!s}",) if characters is None else (),
         device=device.name,
-        flops_per_second=device.flops_per_second(stage.kernels.products),
+        flops_per_second=rate,
         parameters=parameters(model),
         scales=counts(model).scales,
-        flops_per_token=forward_flops_per_row(model, window, stage.kernels) // window,
+        tokens=windows * window,
+        flops_per_token=row // window,
+        flops=windows * row,
+        seconds=windows * row / rate,
         memory=scoring_memory(model, stage.batch_rows, window, stage.kernels),
     )
+
+
+def _tokens(stage: PerplexityPlan, characters: int) -> int:
+    match stage.windows:
+        case Joined(first_tokens=int(most)):
+            return min(most, characters // CHARACTERS)
+        case Joined() | ByDocument():
+            return characters // CHARACTERS
+        case _:
+            assert_never(stage.windows)
 
 
 def _lm_eval(stage: LmEvalPlan, device: Device) -> StageEstimate:

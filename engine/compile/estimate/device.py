@@ -1,4 +1,4 @@
-"""What a stage is said to run on, so that FLOPs become hours: one core for proxies, one GPU for everything larger.
+"""What a stage is said to run on, so that FLOPs become hours: one core, or one GPU for training at full scale.
 
 A forecast, never an identity: where a stage runs is placement, and no recipe digest holds any of this.
 """
@@ -41,5 +41,5 @@ A100 = Device(
 
 
 def device_of(scale: Literal["proxy", "full", "evaluation"]) -> Device:
-    """Proxies run on CPU cores; the published systems were trained on A100s."""
-    return CORE if scale == "proxy" else A100
+    """Proxies and evaluations run on CPU cores; the published systems were trained on A100s."""
+    return A100 if scale == "full" else CORE

@@ -13,6 +13,9 @@ from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Index, Positive, Seed
 
 
+ALL_DATA = "its data"
+
+
 class Arc(Spec):
     """ARC, easy or challenge (Clark et al. 2018): JSON lines with `query`, `choices`, `gold`, as llm-foundry has it."""
 
@@ -151,7 +154,7 @@ class PublishedTask(Spec):
     """Sequences that the model scores for one item: its choices."""
     tokens: Count
     """Mean length of such a sequence, shots and generated tokens included (assumed)."""
-    missing: str = Field(default="its data", json_schema_extra={NEUTRAL: "its data"})
+    missing: str = Field(default=ALL_DATA, json_schema_extra={NEUTRAL: ALL_DATA})
     """What no source gives, for instance the split that its shots come from."""
 
 

@@ -45,7 +45,8 @@ def take(stage: Import, out: Draft, placement: Placement) -> dict[str, JsonValue
             case HubName():
                 raise ArtifactError(
                     f"{source.repository} at {source.revision!r} is not pinned: write `kind: hub` with the commit in "
-                    "40 digits and the sha256 of every file, as the hub's page of each file states them"
+                    "40 digits and the sha256 of every file; `facsimile plan EXPERIMENT --pin FOLDER` writes them from "
+                    "a snapshot that was downloaded"
                 )
             case _:
                 assert_never(source)
