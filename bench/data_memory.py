@@ -8,19 +8,17 @@ Each size runs in a process of its own; the peak is the kernel's VmHWM of that p
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import JsonValue
-
-from engine.artifacts.draft import Draft
-from engine.artifacts.manifest import Manifest, content_digest
+from bench.memory import resident
 from engine.artifacts.placement import Placement
-from engine.artifacts.read import Input, Inputs
-from engine.data.documents import Document, DocumentTable, document_id
+from engine.artifacts.read import Inputs
+from engine.data.documents import Document, document_id
 from engine.data.run import run_clean, run_dedup, run_split
 from engine.data.spec import Clean, Dedup, ExactDuplicates, LeastChars, NormalizeNfc, Split
 from engine.spec.ref import Ref
+from tests.data.built import build, documents
 
 MEGABYTES = 32
 DOCUMENT_CHARS = 4000
@@ -57,22 +55,16 @@ def measure(folder: Path, megabytes: int) -> Iterator[tuple[str, float]]:
     )
     dedup = Dedup(kind="dedup", documents=REF, scope="global", method=ExactDuplicates(kind="exact"))
     split = Split(kind="split", documents=REF, by="document", heldout=0.05, seed=1)
-    corpus = _built(folder, "corpus", lambda out: written(out, _documents(megabytes)))
+    corpus = documents(folder, _documents(megabytes))
     yield "corpus", _peak()
-    cleaned = _built(folder, "clean", lambda out: run_clean(clean, Inputs({REF: (corpus,)}), out, placement))
+    built = build(folder, "clean", lambda out: run_clean(clean, Inputs({REF: (corpus,)}), out, placement))
+    cleaned = built.outputs["documents"]
     yield "clean", _peak()
-    unique = _built(folder, "unique", lambda out: run_dedup(dedup, Inputs({REF: (cleaned,)}), out, placement))
+    built = build(folder, "unique", lambda out: run_dedup(dedup, Inputs({REF: (cleaned,)}), out, placement))
+    unique = built.outputs["documents"]
     yield "dedup", _peak()
-    _built(folder, "split", lambda out: run_split(split, Inputs({REF: (unique,)}), out, placement))
+    build(folder, "split", lambda out: run_split(split, Inputs({REF: (unique,)}), out, placement))
     yield "split", _peak()
-
-
-def written(out: Draft, documents: Iterator[Document]) -> dict[str, JsonValue]:
-    """An output of documents; its counts."""
-    with DocumentTable(out, "documents") as table:
-        for document in documents:
-            table.add(document)
-    return table.metrics()
 
 
 def _documents(megabytes: int) -> Iterator[Document]:
@@ -84,31 +76,9 @@ def _documents(megabytes: int) -> Iterator[Document]:
         yield Document(identity, "made-up", f"domain{number % 4}", identity, f"f#line={number}", "CC0-1.0", text)
 
 
-def _built(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]]) -> Input:
-    (folder / run).mkdir()
-    draft = Draft(folder / run)
-    metrics = work(draft)
-    outputs, zero = draft.outputs(), "0" * 64
-    name = sorted(outputs)[0]
-    manifest = Manifest(
-        format=1,
-        run=f"bench/{run}",
-        recipe=zero,
-        code=zero,
-        content=content_digest(outputs, metrics),
-        stage={},
-        inputs={},
-        outputs=outputs,
-        metrics=metrics,
-    )
-    return Input(REF, f"bench/{run}", name, folder / run / name, outputs[name].digest, manifest)
-
-
 def _peak() -> float:
-    """MiB. Not getrusage: its peak begins with that of the process that started this one."""
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
+    """MiB."""
+    return resident("VmHWM") / 2**20
 
 
 if __name__ == "__main__":

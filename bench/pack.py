@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import sentencepiece
-from pydantic import JsonValue
 
-from engine.artifacts.draft import Draft
-from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
-from engine.data.documents import Document, DocumentTable, document_id
+from engine.data.documents import Document, document_id
 from engine.data.provenance import check_rows, positions_of_document, trace_row
 from engine.data.run import run_pack, run_tokenizer
 from engine.data.spec import Deal, PackPlan, SentencePieceBpe, Tokenizer
+from tests.data.built import build
+from tests.data.built import documents as corpus_of
 
 VOCABULARY = 4096
 REPEATS = 4  # the best of; the two sides take turns, so that a busy machine hits both
@@ -38,37 +37,6 @@ def library(most_bytes: int) -> Iterator[Document]:
             return
         name = document_id("0" * 64, str(path))
         yield Document(name, "stdlib", "code", name, str(path.relative_to(root)), "PSF-2.0", text)
-
-
-def build(folder: Path, run: str, work: Callable[[Draft], dict[str, JsonValue]]) -> dict[str, Input]:
-    """A stage run into a folder, without a store; its outputs."""
-    (folder / run).mkdir()
-    draft = Draft(folder / run)
-    metrics, zero = work(draft), "0" * 64
-    outputs = draft.outputs()
-    manifest = Manifest(
-        format=1,
-        run=f"bench/{run}",
-        recipe=zero,
-        code=zero,
-        content=content_digest(outputs, metrics),
-        stage={},
-        inputs={},
-        outputs=outputs,
-        metrics=metrics,
-    )
-    return {
-        name: Input(f"{run}@{name}", f"bench/{run}", name, folder / run / name, output.digest, manifest)
-        for name, output in outputs.items()
-    }
-
-
-def written(out: Draft, documents: list[Document]) -> dict[str, JsonValue]:
-    """An output of documents; its counts."""
-    with DocumentTable(out, "documents") as table:
-        for document in documents:
-            table.add(document)
-    return table.metrics()
 
 
 def seconds(*works: Callable[[], object]) -> list[float]:
@@ -90,13 +58,15 @@ def main() -> None:
 
 def report(folder: Path, documents: list[Document]) -> None:
     place = Placement(folder, folder, folder, None)
-    corpus = build(folder, "corpus", lambda out: written(out, documents))["documents"]
+    corpus = corpus_of(folder, documents)
     method = SentencePieceBpe(
         kind="sentencepiece_bpe", documents="corpus@documents", vocabulary=VOCABULARY, train_chars=2_000_000
     )
     tokenizer = Tokenizer(kind="tokenizer", method=method)
     inputs = {"corpus@documents": (corpus,)}
-    model = build(folder, "tokenizer", lambda out: run_tokenizer(tokenizer, Inputs(inputs), out, place))["model"]
+    model = build(folder, "tokenizer", lambda out: run_tokenizer(tokenizer, Inputs(inputs), out, place)).outputs[
+        "model"
+    ]
     stage = PackPlan(
         kind="pack",
         documents="corpus@documents",
@@ -114,7 +84,7 @@ def report(folder: Path, documents: list[Document]) -> None:
 
     def pack() -> None:
         both = Inputs({**inputs, "tokenizer@model": (model,)})
-        found.update(build(folder, f"pack{next(tries)}", lambda out: run_pack(stage, both, out, place)))
+        found.update(build(folder, f"pack{next(tries)}", lambda out: run_pack(stage, both, out, place)).outputs)
 
     bare_seconds, pack_seconds = seconds(lambda: [bare.encode(text) for text in texts], pack)
     tokens = found["rows"].manifest.metrics["tokens"]["code"]
