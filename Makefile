@@ -38,8 +38,8 @@ test-full: lint
 
 bench: install
 	python bench/hashing.py
-	python bench/data_memory.py
-	python bench/pack.py
+	python -m bench.data_memory
+	python -m bench.pack
 	python bench/cli.py
 	python -m bench.training
 	python -m bench.ssd_scan
