@@ -43,6 +43,8 @@ bench: install
 	python bench/cli.py
 	python -m bench.training
 	python -m bench.ssd_scan
+	python -m bench.linear_losses
+	python -m bench.binary_linear
 
 # Renews requirements.lock from pyproject.toml; torch stays where this project was measured, and PyPI's build of it
 # wants exactly this triton.
