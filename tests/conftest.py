@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton; see tests/kernels/README.md
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: small products wait for a second thread
 
 from tests.running import Project, new_project
 
