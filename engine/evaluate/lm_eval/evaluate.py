@@ -8,7 +8,7 @@ import json
 import logging
 import random  # noqa: TID251 (lm-eval's own draws are seeded)
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,10 @@ import torch
 from lm_eval.api.task import ConfigurableTask, Task
 from pydantic import JsonValue
 
+from engine.artifacts.disk import write_whole
 from engine.artifacts.draft import Draft
+from engine.artifacts.environment import effective
+from engine.artifacts.observation import OBSERVED
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs, read_tensors
 from engine.data.tokenizer import load_tokenizer
@@ -29,7 +32,7 @@ from engine.evaluate.lm_eval.library import library_task
 from engine.evaluate.lm_eval.model import DecoderLM
 from engine.evaluate.lm_eval.offline import configuration, items_of, shot_count, template
 from engine.evaluate.lm_eval.samples import SCHEMA, batch, item_digest, plain_arguments, rows
-from engine.evaluate.lm_eval.sandbox import check_sandbox
+from engine.evaluate.lm_eval.sandbox import walls
 from engine.evaluate.lm_eval.spec import (
     HumanEval,
     LibraryTask,
@@ -42,7 +45,7 @@ from engine.evaluate.lm_eval.spec import Task as TaskSpec
 from engine.evaluate.lm_eval.special import special_texts
 from engine.kernels import record
 from engine.models.build import build, load_weights
-from engine.spec.canonical import digest, plain
+from engine.spec.canonical import digest, plain, pretty
 from engine.spec.errors import ArtifactError
 
 
@@ -60,7 +63,9 @@ class Ready:
 def evaluate_stage(stage: LmEvalPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Writes `results` and `samples`; gives the metrics by task."""
     with quiet():
-        ready = [prepared(task, placement) for task in runnable(stage.tasks)]
+        tasks = runnable(stage.tasks)
+        sandbox = walls_for(tasks)
+        ready = [prepared(task, placement) for task in tasks]
         checkpoint, tokenizer = inputs.one(stage.checkpoint), inputs.one(stage.tokenizer)
         lm = language_model(stage, inputs)
         found: dict[str, JsonValue] = {}
@@ -83,6 +88,7 @@ def evaluate_stage(stage: LmEvalPlan, inputs: Inputs, out: Draft, placement: Pla
     }
     out.json("results", "results.json", whole)
     out.close("results")
+    write_whole(out.folder / OBSERVED, pretty(observed(sandbox)))
     return {"tasks": {name: value["metrics"] for name, value in found.items() if isinstance(value, dict)}}
 
 
@@ -95,9 +101,18 @@ def runnable(tasks: tuple[TaskSpec, ...]) -> list[OfflineTask | LibraryTask]:
             f"not run here, since no source gives what they need. {told}. Name the file of each with its sha256 in an "
             "offline task, or its hub revision in a library task, or leave it out"
         )
-    if any(isinstance(task, OfflineTask) and isinstance(task.set, HumanEval) for task in tasks):
-        check_sandbox()
     return [task for task in tasks if not isinstance(task, PublishedTask)]
+
+
+def walls_for(tasks: Iterable[OfflineTask | LibraryTask]) -> list[str]:
+    """What stands round generated code on this machine, nothing where none is run; ArtifactError if not enough."""
+    runs = any(isinstance(task, OfflineTask) and isinstance(task.set, HumanEval) for task in tasks)
+    return walls() if runs else []
+
+
+def observed(sandbox: list[str]) -> dict[str, JsonValue]:
+    """What computed the results, for the observation: facts of the machine, which must not move their digests."""
+    return {"kernels": plain(record.record()), "numerics": dict(effective()), "sandbox": list(sandbox)}
 
 
 def prepared(task: OfflineTask | LibraryTask, placement: Placement) -> Ready:
@@ -115,10 +130,14 @@ def prepared(task: OfflineTask | LibraryTask, placement: Placement) -> Ready:
             }
             return Ready(task.name, made, None, origin)
         case LibraryTask():
-            made = library_task(task)
-            settings = {name: value for name, value in made.dump_config().items() if name != "dataset_kwargs"}
+            pinned = library_task(task)
+            made, source = pinned.task, pinned.source
+            given = ("dataset_kwargs", "custom_dataset")
+            settings = {name: value for name, value in made.dump_config().items() if name not in given}
             origin = {
-                "data": f"{made.config.dataset_path}@{task.revision}",
+                "data": f"{source.path}@{source.revision}",
+                "part": source.name,
+                "arguments": described(source.arguments),
                 "items": digest([item_digest(item) for _, item in made.doc_iterator(limit=task.limit)]),
                 "shots": task.shots,
                 "template": digest(described(settings)),

@@ -1,11 +1,24 @@
 """GSM8K: a sum in words, answered step by step."""
 
-from engine.evaluate.lm_eval.sets.lines import Item, json_lines
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from engine.evaluate.lm_eval.sets.lines import Item, Row, Words, json_lines
 from engine.evaluate.lm_eval.spec import Gsm8k
 
 STRICT = r"#### (\-?[0-9\.\,]+)"  # the number as the training answers write it
 FLEXIBLE = r"(-?[$0-9.,]{2,})|(-?[0-9]+)"  # the last number of the answer
 IGNORED = [",", r"\$", r"(?s).*#### ", r"\.$"]
+
+
+class Sum(Row):
+    """An item as its file has it."""
+
+    question: Words
+    """a text that is not blank"""
+    answer: Annotated[str, StringConstraints(pattern=r"#### -?[0-9][0-9.,]*$")]
+    """a text that ends with '#### ' and a number"""
 
 
 def config(spec: Gsm8k) -> Item:
@@ -37,7 +50,4 @@ def config(spec: Gsm8k) -> Item:
 
 
 def items(text: str, where: str) -> list[Item]:
-    return [
-        {"question": line["question"], "answer": line["answer"]}
-        for _, line in json_lines(text, where, "question", "answer")
-    ]
+    return [{"question": row.question, "answer": row.answer} for _, row in json_lines(Sum, text, where)]

@@ -1,7 +1,10 @@
 """LAMBADA: the last word of a passage; words end at a space."""
 
-from engine.evaluate.lm_eval.sets.lines import Item, json_lines, metric
-from engine.spec.errors import ArtifactError
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from engine.evaluate.lm_eval.sets.lines import Item, Row, json_lines, metric
 
 CONFIG = {
     "output_type": "loglikelihood",
@@ -11,12 +14,13 @@ CONFIG = {
 }
 
 
+class Passage(Row):
+    """An item as its file has it."""
+
+    text: Annotated[str, StringConstraints(pattern=r"(?s)\S.* [^ ]*\S$")]
+    """a text that ends with a word after a space"""
+
+
 def items(text: str, where: str) -> list[Item]:
-    return [_item(line["text"], place) for place, line in json_lines(text, where, "text")]
-
-
-def _item(text: str, place: str) -> Item:
-    before, _, last = text.rpartition(" ")
-    if not before or not last:
-        raise ArtifactError(f"{place}: a passage must end with a word after a space")
-    return {"before": before, "last": last}
+    parts = (row.text.rpartition(" ") for _, row in json_lines(Passage, text, where))
+    return [{"before": before, "last": last} for before, _, last in parts]
