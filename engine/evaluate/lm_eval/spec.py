@@ -12,7 +12,6 @@ from engine.spec.numerics import Numerics
 from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Index, Positive, Seed
 
-
 ALL_DATA = "its data"
 
 

@@ -1,6 +1,5 @@
 """Prompts, answers and metrics of our tasks are those of lm-eval's own, rendered on the same items."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from engine.evaluate.lm_eval.sets import arc, boolq, gsm8k, hellaswag, humaneval
 from engine.evaluate.lm_eval.sets.lines import Item
 from engine.evaluate.lm_eval.spec import Mmlu, OfflineTask, TruthfulQa
 from engine.spec.canonical import canonical
-from engine.spec.errors import ArtifactError
 
 LIBRARY = Path(lm_eval.tasks.__file__).parent
 FORMAT: dict[str, Any] = {"kind": "file", "path": "x", "sha256": "0" * 64, "licence": "CC0-1.0"}
@@ -196,22 +194,3 @@ def test_humaneval() -> None:
     our, their = ours({"kind": "humaneval"}, items, []), theirs("humaneval/humaneval.yaml", docs, [])
     assert asked(our) == asked(their)
     assert our.doc_to_target(items[0]) == their.doc_to_target(docs[0])
-
-
-@pytest.mark.parametrize(
-    ("read", "text"),
-    [
-        (arc.items, '{"query": "x", "choices": ["a"], "gold": 0}'),
-        (arc.items, '{"query": "Question: x", "choices": ["a"], "gold": 1}'),
-        (arc.items, '{"query": "Question: x", "choices": ["a", ""], "gold": 0}'),
-        (arc.items, '{"query": "Question: x"}'),
-        (arc.items, "not json"),
-        (hellaswag.items, "one\ntwo\n"),
-        (hellaswag.items, "a\nb\nc\nd\ne\nf\n"),
-        (mmlu.items, "a,b\n"),
-        (lambada.items, '{"text": "word"}'),
-    ],
-)
-def test_another_file_is_refused_with_its_place(read: Callable[[str, str], list[Item]], text: str) -> None:
-    with pytest.raises(ArtifactError, match=r"file\.x"):
-        read(text, "file.x")
