@@ -106,8 +106,13 @@ def runnable(tasks: tuple[TaskSpec, ...]) -> list[OfflineTask | LibraryTask]:
 
 def walls_for(tasks: Iterable[OfflineTask | LibraryTask]) -> list[str]:
     """What stands round generated code on this machine, nothing where none is run; ArtifactError if not enough."""
-    runs = any(isinstance(task, OfflineTask) and isinstance(task.set, HumanEval) for task in tasks)
-    return walls() if runs else []
+    for task in tasks:
+        match task:
+            case OfflineTask(set=HumanEval()):
+                return walls()
+            case _:
+                continue
+    return []
 
 
 def observed(sandbox: list[str]) -> dict[str, JsonValue]:
