@@ -68,7 +68,7 @@ def main() -> int:
     """Exit code 0 when the test came to its end, 1 when not, 77 when there is no sandbox; prints the walls."""
     folder, limits = Path(sys.argv[1]), Limits(float(sys.argv[2]), *map(int, sys.argv[3:6]))
     request = json.loads(sys.stdin.buffer.read())
-    text = Path(__file__).with_name("inmates.py").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(f"{INMATES.rpartition('.')[2]}.py").read_text(encoding="utf-8")
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         version = shut_in(libc, folder, limits)
