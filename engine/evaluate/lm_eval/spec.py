@@ -74,7 +74,11 @@ class Gsm8k(Spec):
 
 
 class HumanEval(Spec):
-    """HumanEval (Chen et al. 2021): JSON lines. What the model writes is run in a sandbox, or the stage refuses."""
+    """HumanEval (Chen et al. 2021): JSON lines. What the model writes is run in a sandbox, or the stage refuses.
+
+    pass@1 of the most likely program. pass@k of a larger k takes several drawn programs an item; texts are not drawn
+    here, so there is no key for it.
+    """
 
     kind: Literal["humaneval"]
     most_tokens: Count = 1024
