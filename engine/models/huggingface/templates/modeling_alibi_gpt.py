@@ -62,7 +62,7 @@ class BinaryLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         zero = {"minus_one": -1.0, "plus_one": 1.0, "zero": 0.0}[self.how["zero"]]
-        signs_OI = torch.where(self.weight == 0, zero, self.weight.sign())
+        signs_OI = torch.where(self.weight == 0, zero, self.weight.sign()) + (self.weight - self.weight.detach())
         axis = (-1, 1) if self.how["scale"] == "output" else (-1,)
         return F.linear(x, self.alpha.view(axis) * signs_OI + self.beta.view(axis)) + self.bias
 
