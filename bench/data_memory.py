@@ -14,9 +14,11 @@ from pathlib import Path
 from bench.memory import resident
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
+from engine.data.cleaning.spec import LeastChars, NormalizeNfc
+from engine.data.dedup.spec import Dedup, ExactDuplicates
 from engine.data.documents import Document, document_id
 from engine.data.run import run_clean, run_dedup, run_split
-from engine.data.spec import Clean, Dedup, ExactDuplicates, LeastChars, NormalizeNfc, Split
+from engine.data.spec import Clean, Split
 from engine.spec.ref import Ref
 from tests.data.built import build, documents
 

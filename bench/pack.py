@@ -17,9 +17,10 @@ import sentencepiece
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.data.documents import Document, document_id
+from engine.data.mix.spec import Deal
 from engine.data.provenance import check_rows, positions_of_document, trace_row
 from engine.data.run import run_pack, run_tokenizer
-from engine.data.spec import Deal, PackPlan, SentencePieceBpe, Tokenizer
+from engine.data.spec import PackPlan, SentencePieceBpe, Tokenizer
 from tests.data.built import build
 from tests.data.built import documents as corpus_of
 

@@ -7,7 +7,8 @@ from pydantic import JsonValue
 from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
-from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, PackPlan, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ClaimsPlan, PerplexityPlan
 from engine.experiment import Lowered
@@ -30,6 +31,18 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.data.run import run_dedup
 
             return run_dedup(stage, inputs, out, placement)
+        case MinHash():
+            from engine.data.run import run_minhash
+
+            return run_minhash(stage, inputs, out, placement)
+        case Decontaminate():
+            from engine.data.run import run_decontaminate
+
+            return run_decontaminate(stage, inputs, out, placement)
+        case BandingRecall():
+            from engine.data.run import run_banding_recall
+
+            return run_banding_recall(stage, inputs, out, placement)
         case Split():
             from engine.data.run import run_split
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, Pack, PackPlan, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.models.pretrained.spec import Import
@@ -15,7 +16,19 @@ from engine.spec.units import NonNegative
 from engine.train.spec import Train, TrainPlan
 
 Stage = Annotated[
-    Ingest | Clean | Dedup | Split | Tokenizer | Pack | Import | Train | Perplexity | LmEval,
+    Ingest
+    | Clean
+    | MinHash
+    | Dedup
+    | Split
+    | Decontaminate
+    | BandingRecall
+    | Tokenizer
+    | Pack
+    | Import
+    | Train
+    | Perplexity
+    | LmEval,
     Field(discriminator="kind"),
 ]
 """What an author writes."""
@@ -23,7 +36,10 @@ Stage = Annotated[
 Lowered = (
     Ingest
     | Clean
+    | MinHash
     | Dedup
+    | Decontaminate
+    | BandingRecall
     | Split
     | Tokenizer
     | PackPlan

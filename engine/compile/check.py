@@ -1,13 +1,16 @@
 """Rules that hold across stages; all broken ones are reported at once, in the order of the spec."""
 
 from collections.abc import Iterator, Mapping
+from math import fsum
 from typing import assert_never
 
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
-from engine.data.spec import Clean, Deal, Dedup, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.mix.spec import ByWeight, Deal, Fim, Sample
+from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import ByDocument, ClaimsPlan, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
@@ -20,6 +23,7 @@ from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.spec import Cosine, FromCheckpoint, Schedule, Train
 
+SHARES_OFF = 1e-6  # shares are written as decimals
 PADDING_IDS = 128  # assumed: what rounds a vocabulary up to a multiple that products like
 
 
@@ -94,7 +98,11 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
             yield from _import(stage)
         case LmEval():
             yield from _tasks(stage)
-        case Split() | Clean() | Dedup() | Tokenizer() | Pack() | Perplexity():
+        case MinHash() | BandingRecall():
+            yield from _bands(stage)
+        case Pack():
+            yield from _mix(stage)
+        case Split() | Clean() | Dedup() | Decontaminate() | Tokenizer() | Perplexity():
             return
         case _:
             assert_never(stage)
@@ -115,10 +123,8 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             named_domains = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
             yield from _domains(named_domains, known)
         case Pack():
-            known = domains(stage.documents, above)
-            yield from _domains({f"mix.repeats.{name}": name for name in stage.mix.repeats}, known)
-            yield from _repeats(stage.mix)
-        case Ingest() | Split() | Clean() | Tokenizer() | Import():
+            yield from _mixed_domains(stage, domains(stage.documents, above))
+        case Ingest() | Split() | Clean() | MinHash() | Decontaminate() | BandingRecall() | Tokenizer() | Import():
             return
         case _:
             assert_never(stage)
@@ -179,7 +185,12 @@ def domains(ref: Ref, above: Runs) -> tuple[str, ...]:
         match above[run]:
             case Ingest(sources=sources):
                 found |= {source.domain for source in sources}
-            case Clean(documents=inner) | Dedup(documents=inner) | Split(documents=inner):
+            case (
+                Clean(documents=inner)
+                | Dedup(documents=inner)
+                | Split(documents=inner)
+                | Decontaminate(documents=inner)
+            ):
                 found |= set(domains(inner, above))
             case _:
                 raise AssertionError(f"{ref} names no documents")
@@ -191,6 +202,57 @@ def _domains(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple
         if domain not in known:
             hint = did_you_mean(domain, known)
             yield path, f"no source has the domain {domain!r}; the documents are of {', '.join(known)}{hint}"
+
+
+def _bands(stage: MinHash | BandingRecall) -> Iterator[tuple[str, str]]:
+    used = stage.bands * stage.rows
+    if used > stage.permutations:
+        text = f"{stage.bands} bands of {stage.rows} rows want {used} permutations"
+        yield "permutations", f"{text}, there are {stage.permutations}; write at least {used}"
+
+
+def _mix(stage: Pack) -> Iterator[tuple[str, str]]:
+    """What a mix breaks by itself."""
+    match stage.mix:
+        case Deal():
+            yield from _repeats(stage.mix)
+        case Sample(weights=ByWeight() as weights):
+            yield from _shares(weights)
+        case Sample():
+            return
+        case _:
+            assert_never(stage.mix)
+
+
+def _shares(weights: ByWeight) -> Iterator[tuple[str, str]]:
+    for name, shares in weights.recipes.items():
+        total = fsum(shares.values())
+        if abs(total - 1) > SHARES_OFF:
+            yield f"mix.weights.recipes.{name}", f"the shares sum to {total:.6g}; they must sum to 1"
+    if weights.recipe not in weights.recipes:
+        hint = did_you_mean(weights.recipe, tuple(weights.recipes))
+        yield (
+            "mix.weights.recipe",
+            f"no recipe is called {weights.recipe!r}; there are {', '.join(weights.recipes)}{hint}",
+        )
+
+
+def _mixed_domains(stage: Pack, known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Domains that a mix names and no source has."""
+    match stage.mix:
+        case Deal(repeats=repeats):
+            yield from _domains({f"mix.repeats.{name}": name for name in repeats}, known)
+        case Sample(weights=ByWeight(recipes=recipes)):
+            named = {f"mix.weights.recipes.{recipe}.{name}": name for recipe in recipes for name in recipes[recipe]}
+            yield from _domains(named, known)
+        case Sample():
+            return
+        case _:
+            assert_never(stage.mix)
+    if isinstance(stage.mix, Sample):
+        yield from _domains({f"mix.most_repeats.{name}": name for name in stage.mix.most_repeats}, known)
+    if isinstance(stage.fim, Fim):
+        yield from _domains({f"fim.domains.{index}": name for index, name in enumerate(stage.fim.domains)}, known)
 
 
 def _repeats(mix: Deal) -> Iterator[tuple[str, str]]:
@@ -315,7 +377,7 @@ def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
     match stage:
         case Pack() | Clean() | Dedup() | Split():
             ways = [held_out(inner, above) for _, inner in references(stage)]
-        case Tokenizer(method=SentencePieceBpe(documents=documents)):
+        case Decontaminate(documents=documents) | Tokenizer(method=SentencePieceBpe(documents=documents)):
             ways = [held_out(documents, above)]
         case Tokenizer(method=HuggingFaceTokenizer()) | _:
             ways = []

@@ -6,7 +6,8 @@ from typing import assert_never
 
 from engine.compile.plan import Plan
 from engine.compile.resolve import cell_of, stage_of
-from engine.data.spec import Clean, Dedup, Ingest, Pack, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, Pack, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import Claims, Perplexity
 from engine.experiment import Lowered
@@ -62,7 +63,10 @@ def result_paths(experiment: str, stage: str, lowered: Lowered) -> tuple[str, ..
         case (
             Ingest()
             | Clean()
+            | MinHash()
             | Dedup()
+            | Decontaminate()
+            | BandingRecall()
             | Split()
             | Tokenizer()
             | Pack()

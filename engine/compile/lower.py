@@ -6,7 +6,8 @@ from typing import assert_never
 from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.compile.resolve import Runs, in_order, named_runs, settled
-from engine.data.spec import Clean, Dedup, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
@@ -34,7 +35,17 @@ def lower(experiment: Experiment) -> dict[str, Lowered]:
 def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experiment) -> Lowered:
     """One stage, with what it takes from the stages it refers to."""
     match stage:
-        case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | Import():
+        case (
+            Ingest()
+            | Clean()
+            | MinHash()
+            | Dedup()
+            | Split()
+            | Decontaminate()
+            | BandingRecall()
+            | Tokenizer()
+            | Import()
+        ):
             return stage
         case Pack():
             vocabulary, tokenizer_kind = tokenizer_of(one(stage.tokenizer, runs))

@@ -20,6 +20,7 @@ OUTPUT_TYPES = {
     "weights": "a checkpoint",
     "tokenizer": "a tokenizer",
     "rows": "rows",
+    "bands": "bands",
     "provenance": "provenance",
     "log": "a step log",
     "scores": "scores",
@@ -31,6 +32,9 @@ FIELD_TYPES = {
     "documents": "documents",
     "tokenizer": "a tokenizer",
     "rows": "rows",
+    "bands": "bands",
+    "against": "documents",
+    "dropped": "dropped documents",
     "provenance": "provenance",
     "checkpoint": "a checkpoint",
 }

@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import assert_never
 
+from engine.data.cleaning.spec import (
+    CleanStep,
+    Ftfy,
+    GopherQuality,
+    GopherRepetition,
+    Language,
+    LeastChars,
+    NormalizeNfc,
+    SlimPajamaShort,
+)
 from engine.data.documents import Document
-from engine.data.spec import CleanStep, LeastChars, NormalizeNfc
 
 Drop = Callable[[Document, str], None]
 
@@ -24,6 +33,8 @@ def _through(documents: Iterator[Document], step: CleanStep, drop: Drop) -> Iter
             return normalize_nfc(documents, drop)
         case LeastChars():
             return least_chars(documents, step.chars, drop)
+        case Ftfy() | SlimPajamaShort() | Language() | GopherQuality() | GopherRepetition():
+            raise NotImplementedError
         case _:
             assert_never(step)
 

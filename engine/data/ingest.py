@@ -33,21 +33,26 @@ from engine.data.readers.mediawiki import read_mediawiki
 from engine.data.readers.parquet import read_parquet
 from engine.data.readers.python import read_python
 from engine.data.readers.questions_yaml import read_questions
-from engine.data.readers.text import read_text
-from engine.data.readers.unit import Skipped, Unit
-from engine.data.scratch import scratch_folder
-from engine.data.sources.archive import Member, contents, select
-from engine.data.sources.fetch import file_name, resolve
-from engine.data.spec import (
-    Ingest,
+from engine.data.readers.spec import (
+    Html,
     JsonLines,
+    Latex,
+    ManualPage,
     MediaWiki,
     ParquetTable,
     PlainText,
     PythonTree,
     QuestionsYaml,
-    Source,
+    Warc,
+    Wet,
 )
+from engine.data.readers.text import read_text
+from engine.data.readers.unit import Skipped, Unit
+from engine.data.scratch import scratch_folder
+from engine.data.sources.archive import Member, contents, select
+from engine.data.sources.fetch import file_name, resolve
+from engine.data.sources.spec import Source
+from engine.data.spec import Ingest
 from engine.spec.errors import ArtifactError
 
 TASK_BYTES = 4 << 20  # members are handed to a worker in runs of about this many bytes
@@ -169,6 +174,8 @@ def _units(stream: IO[bytes], where: str, file: str, member: str, source: Source
             return read_python(stream, where, file, member)
         case QuestionsYaml():
             return read_questions(stream, where, form)
+        case Warc() | Wet() | Html() | Latex() | ManualPage():
+            raise NotImplementedError
         case _:
             assert_never(form)
 

@@ -23,8 +23,9 @@ from engine.data.deal import Deck, slots_of
 from engine.data.documents import COLUMNS, Document, Drops, documents_of
 from engine.data.encode import Batch, Encoded, encode
 from engine.data.lookup import find
+from engine.data.mix.spec import Deal, Sample
 from engine.data.provenance import SCHEMA
-from engine.data.spec import Deal, PackPlan
+from engine.data.spec import PackPlan
 from engine.data.tokenizer import read_info
 from engine.spec.errors import ArtifactError, Problem, SpecError
 from engine.spec.philox import generator
@@ -36,6 +37,8 @@ def pack(stage: PackPlan, documents: Input, tokenizer: Input, out: Draft, worker
     match stage.mix:
         case Deal():
             return pack_dealt(stage, stage.mix, documents, tokenizer, out, workers)
+        case Sample():
+            raise NotImplementedError
         case _:
             assert_never(stage.mix)
 

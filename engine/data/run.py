@@ -12,24 +12,15 @@ from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.data.clean import clean
 from engine.data.dedup.exact import drop_duplicates
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, ExactDuplicates, MinHash, NearDuplicates
 from engine.data.documents import DocumentTable, Drops, refuse_empty, watched_documents
 from engine.data.ingest import ingest
 from engine.data.pack import pack
 from engine.data.scratch import scratch_folder
 from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
-from engine.data.spec import (
-    Clean,
-    Dedup,
-    ExactDuplicates,
-    HuggingFaceTokenizer,
-    Ingest,
-    PackPlan,
-    RawFile,
-    SentencePieceBpe,
-    Split,
-    Tokenizer,
-)
+from engine.data.sources.spec import RawFile
+from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, PackPlan, SentencePieceBpe, Split, Tokenizer
 from engine.data.split import is_heldout
 from engine.data.tokenizer import TokenizerInfo, write_tokenizer
 from engine.data.tokenizers.sample import characters, fair_shares, sample
@@ -61,12 +52,29 @@ def run_dedup(stage: Dedup, inputs: Inputs, out: Draft, _placement: Placement) -
                 kept = drop_duplicates(
                     lambda: watched_documents(source, "dedup"), stage.scope, stage.keep, folder, drops.add
                 )
+            case NearDuplicates():
+                raise NotImplementedError
             case _:
                 assert_never(stage.method)
         for document in kept:
             table.add(document)
         refuse_empty(table.documents, f"{source.run} has none")
     return table.metrics() | drops.metrics()
+
+
+def run_minhash(stage: MinHash, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """The bands of every document."""
+    raise NotImplementedError
+
+
+def run_decontaminate(stage: Decontaminate, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """The documents that repeat no protected one."""
+    raise NotImplementedError
+
+
+def run_banding_recall(stage: BandingRecall, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """How often graded pairs share a band."""
+    raise NotImplementedError
 
 
 def run_split(stage: Split, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:

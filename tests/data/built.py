@@ -11,8 +11,9 @@ from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.data.documents import Document, DocumentTable, document_id
+from engine.data.mix.spec import Deal
 from engine.data.run import run_pack, run_tokenizer
-from engine.data.spec import Deal, PackPlan, SentencePieceBpe, Tokenizer
+from engine.data.spec import PackPlan, SentencePieceBpe, Tokenizer
 
 TEXT = (
     "the of and a to in is was that for as with by on are from be this which it at an or his were not also have "

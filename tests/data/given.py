@@ -19,8 +19,10 @@ import pytest
 
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
+from engine.data.readers.spec import Format, PlainText
 from engine.data.run import run_ingest
-from engine.data.spec import FileSource, Format, Ingest, PlainText, PypiSource, Source
+from engine.data.sources.spec import FileSource, PypiSource, Source
+from engine.data.spec import Ingest
 from tests.data.built import Built, build
 
 LINES = PlainText(kind="text", unit="line")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from engine.artifacts.read import Input, Inputs, read_table
+from engine.data.cleaning.spec import LeastChars, NormalizeNfc
 from engine.data.documents import read_documents
 from engine.data.run import run_clean
-from engine.data.spec import Clean, LeastChars, NormalizeNfc
+from engine.data.spec import Clean
 from engine.spec.errors import ArtifactError
 from engine.spec.ref import Ref
 from tests.data.built import Built, build, document, documents

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine.artifacts.read import Input, Inputs, read_table
 from engine.data.dedup.exact import drop_duplicates
+from engine.data.dedup.spec import Dedup, ExactDuplicates, Keep
 from engine.data.documents import Document, read_documents
 from engine.data.run import run_dedup
-from engine.data.spec import Dedup, ExactDuplicates, Keep
 from engine.spec.errors import ArtifactError
 from engine.spec.ref import Ref
 from tests.data.built import Built, build, document, documents

@@ -10,7 +10,7 @@ import pytest
 
 from engine.data.sources import https
 from engine.data.sources.fetch import resolve
-from engine.data.spec import GitSource
+from engine.data.sources.spec import GitSource
 from engine.spec.errors import ArtifactError
 from tests.data.given import (
     LINES,

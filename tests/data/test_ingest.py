@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.data.documents import Document, read_documents
-from engine.data.spec import JsonLines, MediaWiki, PlainText, PythonTree, QuestionsYaml
+from engine.data.readers.spec import JsonLines, MediaWiki, PlainText, PythonTree, QuestionsYaml
 from engine.spec.errors import ArtifactError
 from tests.data.built import Built
 from tests.data.given import (

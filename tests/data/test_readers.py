@@ -12,10 +12,10 @@ from engine.data.readers.mediawiki import read_mediawiki
 from engine.data.readers.parquet import read_parquet
 from engine.data.readers.python import module_path
 from engine.data.readers.questions_yaml import read_questions
+from engine.data.readers.spec import JsonLines, ParquetTable, PlainText, QuestionsYaml
 from engine.data.readers.text import read_text
 from engine.data.readers.unit import Skipped, Unit
 from engine.data.readers.wikitext import prose
-from engine.data.spec import JsonLines, ParquetTable, PlainText, QuestionsYaml
 from engine.spec.errors import ArtifactError
 
 FILE = PlainText(kind="text", unit="file")

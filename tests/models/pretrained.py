@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs, read_tensors
-from engine.data.spec import LocalFile
+from engine.data.sources.spec import LocalFile
 from engine.models.huggingface import config_of, hf_name
 from engine.models.init import initial_weights, parameter_shapes
 from engine.models.llama_shapes import llama_shapes

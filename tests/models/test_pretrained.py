@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.data.spec import LocalFile
+from engine.data.sources.spec import LocalFile
 from engine.data.tokenizer import load_tokenizer
 from engine.experiment import Experiment
 from engine.kernels.spec import Kernels

@@ -8,7 +8,8 @@ from engine.compile.estimate.memory import FP32_BYTES, Memory, checkpoint_bytes,
 from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
 from engine.compile.estimate.tasks import CHARACTERS, task_reading, text_characters
 from engine.compile.resolve import Runs
-from engine.data.spec import Clean, Dedup, Ingest, PackPlan, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, PackPlan, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
@@ -58,7 +59,18 @@ def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> St
             return _lm_eval(stage, device)
         case Import():
             return _import(stage, device)
-        case Ingest() | Clean() | Dedup() | Split() | Tokenizer() | PackPlan() | Claims():
+        case (
+            Ingest()
+            | Clean()
+            | MinHash()
+            | Dedup()
+            | Split()
+            | Decontaminate()
+            | BandingRecall()
+            | Tokenizer()
+            | PackPlan()
+            | Claims()
+        ):
             return StageEstimate(device=device.name, flops_per_second=device.flops_per_second("fp32"))
         case _:
             assert_never(stage)

@@ -13,8 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Literal
 
+from engine.data.dedup.spec import Keep
 from engine.data.documents import Document
-from engine.data.spec import Keep
 
 Drop = Callable[[Document, str, str], None]
 _BUCKETS = 256

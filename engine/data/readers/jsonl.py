@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
+from engine.data.readers.spec import JsonLines
 from engine.data.readers.text import decoded_lines
 from engine.data.readers.unit import Skipped, Unit
-from engine.data.spec import JsonLines
 from engine.spec.errors import ArtifactError
 
 

@@ -8,8 +8,8 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.data.readers.spec import ParquetTable
 from engine.data.readers.unit import Skipped, Unit
-from engine.data.spec import ParquetTable
 from engine.spec.errors import ArtifactError
 
 _BATCH_ROWS = 256

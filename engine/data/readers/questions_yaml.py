@@ -7,9 +7,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from engine.data.readers.spec import QuestionsYaml
 from engine.data.readers.text import decode
 from engine.data.readers.unit import Skipped, Unit
-from engine.data.spec import QuestionsYaml
 from engine.spec.errors import ArtifactError
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import IO, assert_never
 
+from engine.data.readers.spec import PlainText
 from engine.data.readers.unit import Skipped, Unit
-from engine.data.spec import PlainText
 from engine.spec.errors import ArtifactError
 
 _BOM = b"\xef\xbb\xbf"

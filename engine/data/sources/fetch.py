@@ -15,7 +15,7 @@ from engine.artifacts import disk
 from engine.artifacts.placement import Placement
 from engine.data.sources import git, https, local, mirrors, pypi
 from engine.data.sources.receive import Origin, sha256_of
-from engine.data.spec import GitFile, HttpsFile, LocalFile, PypiFile, RawFile
+from engine.data.sources.spec import AptFile, GitFile, HttpsFile, HubFile, LocalFile, PypiFile, RawFile
 from engine.spec.errors import ArtifactError
 
 
@@ -44,8 +44,10 @@ def file_name(source: RawFile) -> str:
             return PurePosixPath(source.file).name
         case HttpsFile():
             return PurePosixPath(urlsplit(source.url).path).name or "download"
-        case GitFile() | LocalFile():
+        case GitFile() | LocalFile() | HubFile():
             return PurePosixPath(source.path).name
+        case AptFile():
+            return PurePosixPath(source.file).name
         case _:
             assert_never(source)
 
@@ -77,6 +79,8 @@ def _bring(source: RawFile, placement: Placement, part: IO[bytes]) -> Origin:
             return git.copy(source, placement, part)
         case LocalFile():
             return local.copy(source, placement.root, part)
+        case AptFile() | HubFile():
+            raise NotImplementedError
         case _:
             assert_never(source)
 

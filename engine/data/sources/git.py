@@ -7,7 +7,7 @@ from typing import IO
 
 from engine.artifacts.placement import Placement
 from engine.data.sources.receive import Origin, chunks_of, receive
-from engine.data.spec import GitFile
+from engine.data.sources.spec import GitFile
 from engine.spec.errors import ArtifactError
 
 _GIT = ("git", "-c", "core.askPass=true", "-c", "protocol.ext.allow=never")  # `true` answers a password with nothing

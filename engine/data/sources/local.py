@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.data.sources.receive import Origin, chunks_of, receive
-from engine.data.spec import LocalFile
+from engine.data.sources.spec import LocalFile
 from engine.spec.errors import ArtifactError
 
 

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 from engine.data.sources import https
 from engine.data.sources.pip_settings import PipSettings, pip_settings
 from engine.data.sources.receive import Origin, chunks_of, receive
-from engine.data.spec import PypiFile
+from engine.data.sources.spec import PypiFile
 from engine.spec.errors import ArtifactError
 
 _JSON = "application/vnd.pypi.simple.v1+json"

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from engine.artifacts.placement import Placement
 from engine.data.sources.archive import Member, contents, select
 from engine.data.sources.fetch import file_name, resolve
-from engine.data.spec import RawFile
+from engine.data.sources.spec import RawFile
 from engine.spec.errors import ArtifactError
 
 

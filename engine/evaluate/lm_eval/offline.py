@@ -8,7 +8,7 @@ import datasets
 
 from engine.artifacts.placement import Placement
 from engine.data.sources.fetch import file_name
-from engine.data.spec import RawFile
+from engine.data.sources.spec import RawFile
 from engine.evaluate.lm_eval.files import text_of
 from engine.evaluate.lm_eval.sets import arc, boolq, gsm8k, hellaswag, humaneval, lambada, mmlu, piqa, truthfulqa
 from engine.evaluate.lm_eval.sets.lines import Item

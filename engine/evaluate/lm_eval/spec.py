@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.data.spec import RawFile, TokenizerKind
+from engine.data.sources.spec import RawFile
+from engine.data.spec import TokenizerKind
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
 from engine.spec.base import NEUTRAL, Spec

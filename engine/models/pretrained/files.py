@@ -7,7 +7,7 @@ from typing import assert_never
 from engine.artifacts.placement import Placement
 from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
-from engine.data.spec import HttpsFile, RawFile
+from engine.data.sources.spec import HttpsFile, RawFile
 from engine.models.pretrained.spec import HfFolder, HubModel
 from engine.spec.errors import ArtifactError
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.data.spec import RawFile
+from engine.data.sources.spec import RawFile
 from engine.models.spec import Model
 from engine.spec.base import Spec
 from engine.spec.units import Count, InnerPath, Sha256

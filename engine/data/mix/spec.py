@@ -1,0 +1,89 @@
+"""The vocabulary of mixes: rows dealt to chunks, or drawn by weight; and code rows in fill-in-the-middle form."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.spec.base import Spec
+from engine.spec.ref import Name, Ref
+from engine.spec.units import Count, Positive, Seed
+
+
+class Deal(Spec):
+    """Rows dealt round-robin to chunks as K2 does it: repeat r puts a row into r chunks, r < 1 drops the rest.
+
+    Source: LLM360/k2-data-prep, gather.py. A domain that is not named has repeat 1.
+    """
+
+    kind: Literal["deal"]
+    chunks: Count
+    repeats: dict[Name, Positive] = {}  # noqa: RUF012 (a frozen model: Pydantic copies the default)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ByWeight(Spec):
+    """The shares of a mix, in `unit`; they sum to 1."""
+
+    kind: Literal["weights"] = "weights"
+    recipe: Name
+    """Which of `recipes` is meant: an axis of a matrix may name it."""
+    recipes: Annotated[dict[Name, dict[Name, Share]], Field(min_length=1)]
+    unit: Literal["tokens", "rows", "documents"]
+    """`tokens` and `rows` mean the same where all rows have one length; `documents` counts whole documents."""
+
+
+class ByCopies(Spec):
+    """Each document as often as it stood in the corpus before duplicates went: TxT360's stored counts."""
+
+    kind: Literal["copies"]
+    dropped: Annotated[tuple[Ref, ...], Field(min_length=1)]
+    """The `dropped` outputs of all stages that removed duplicates, in any order."""
+
+
+Weighting = Annotated[ByWeight | ByCopies, Field(discriminator="kind")]
+
+
+class Sample(Spec):
+    """Rows drawn with replacement over domains, each domain cycling through a permutation of its rows.
+
+    The row at position p is a function of (seed, p) and of the rows alone: a longer run extends a shorter one.
+    """
+
+    kind: Literal["sample"]
+    rows: Count
+    """Length of the sequence."""
+    weights: Weighting
+    most_repeats: Annotated[dict[Name, Positive], Field()] = {}  # noqa: RUF012
+    """By domain: an error where the sequence would show a row more often than this."""
+
+
+Mix = Annotated[Deal | Sample, Field(discriminator="kind")]
+
+
+class NoFim(Spec):
+    """All rows as they are cut."""
+
+    kind: Literal["none"] = "none"
+
+
+class Fim(Spec):
+    """Code rows in fill-in-the-middle form: each document segment as prefix, suffix, middle (PSM) or SPM variant 2.
+
+    Source: LLM360/k2-data-prep, starcoder_fim_main.py, but with the coin of each row from Philox by (seed, row).
+    """
+
+    kind: Literal["fim"]
+    domains: Annotated[tuple[Name, ...], Field(min_length=1)]
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Probability that a row takes a FIM form; given that, `spm` is the probability of the SPM form."""
+    spm: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prefix: str = "<fim_prefix>"
+    middle: str = "<fim_middle>"
+    suffix: str = "<fim_suffix>"
+    pad: str = "<fim_pad>"
+    seed: Seed
+
+
+FimChoice = Annotated[NoFim | Fim, Field(discriminator="kind")]
