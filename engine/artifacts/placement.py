@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The folders of a project and the number of worker processes."""
+    """The folders of a project, and the workers of data stages with what each is handed at a time."""
 
     root: Path  # the project folder
     artifacts: Path  # <root>/data/artifacts, or a scratch folder for verify
     sources: Path  # <root>/data/sources
     results: Path | None  # <root>/data/results; None for verify
     mirrors: tuple[Path, ...] = ()
-    workers: int = 1
+    workers: int = 1  # processes on this host, or pieces under way at a dask scheduler
+    executor: Literal["process", "dask"] = "process"
+    scheduler: str = ""  # address of a dask scheduler whose workers see the same folders
+    partition_rows: int | None = None  # most rows of a table in one piece of work; None: a row group

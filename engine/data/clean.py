@@ -1,7 +1,7 @@
 """Documents through cleaning steps: each is a generator over documents, and each drop has a reason."""
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
@@ -15,12 +15,10 @@ from engine.data.cleaning.spec import (
     NormalizeNfc,
     SlimPajamaShort,
 )
-from engine.data.documents import Document
-
-Drop = Callable[[Document, str], None]
+from engine.data.documents import Document, Drop
 
 
-def clean(documents: Iterator[Document], steps: tuple[CleanStep, ...], drop: Drop) -> Iterator[Document]:
+def clean(steps: tuple[CleanStep, ...], documents: Iterator[Document], drop: Drop) -> Iterator[Document]:
     """The documents that every step lets through; the others are handed to `drop` with the reason."""
     for step in steps:
         documents = _through(documents, step, drop)
@@ -52,7 +50,8 @@ def normalize_nfc(documents: Iterator[Document], drop: Drop) -> Iterator[Documen
 def least_chars(documents: Iterator[Document], chars: int, drop: Drop) -> Iterator[Document]:
     """Drops `least_chars`: fewer characters than that, white space at both ends not counted."""
     for document in documents:
-        if len(document.text.strip()) < chars:
-            drop(document, "least_chars")
+        chars_found = len(document.text.strip())
+        if chars_found < chars:
+            drop(document, "least_chars", measured=chars_found)
         else:
             yield document

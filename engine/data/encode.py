@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engine.artifacts.placement import Placement
 from engine.data.documents import Document
 from engine.data.pool import in_order
 from engine.data.tokenizer import Irreversible, Tokenizer, load_tokenizer
@@ -25,13 +26,15 @@ class Encoded(NamedTuple):
     tokens: npt.NDArray[np.int64]  # [documents], the end id counted; 0 for a text that does not survive
 
 
-def encode(documents: Iterable[Document], model: Path, digest: str, workers: int) -> Iterator[tuple[Batch, Encoded]]:
+def encode(
+    documents: Iterable[Document], model: Path, digest: str, placement: Placement
+) -> Iterator[tuple[Batch, Encoded]]:
     """Batches of documents of one domain with their ids. `model` is a tokenizer's folder, `digest` its content.
 
     Memory is that of some batches for each worker, and of the largest document.
     """
     work = ((batch, [document.text for document in batch]) for batch in batches(documents))
-    yield from in_order(partial(_encode, str(model), digest), work, workers)
+    yield from in_order(partial(_encode, str(model), digest), work, placement)
 
 
 def batches(documents: Iterable[Document]) -> Iterator[Batch]:

@@ -74,7 +74,7 @@ def ingest(stage: Ingest, out: Draft, placement: Placement) -> dict[str, JsonVal
     with scratch_folder(out) as folder:
         tasks = _tasks(stage.sources, placement, folder)
         outcomes = progress(
-            in_order(read_task, zip(tasks, tasks, strict=True), placement.workers), len(tasks), "parts", "ingest"
+            in_order(read_task, zip(tasks, tasks, strict=True), placement), len(tasks), "parts", "ingest"
         )
         with DocumentTable(out, "documents") as table:
             for task, passed_over in outcomes:

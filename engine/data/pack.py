@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pydantic import JsonValue
 
 from engine.artifacts.draft import ArrayWriter, Draft
+from engine.artifacts.placement import Placement
 from engine.artifacts.progress import progress
 from engine.artifacts.read import Input, read_table
 from engine.artifacts.table import TableWriter
@@ -31,12 +32,12 @@ from engine.spec.errors import ArtifactError, Problem, SpecError
 from engine.spec.philox import generator
 
 
-def pack(stage: PackPlan, documents: Input, tokenizer: Input, out: Draft, workers: int) -> dict[str, JsonValue]:
+def pack(stage: PackPlan, documents: Input, tokenizer: Input, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Writes and closes `rows`, `provenance` and `dropped`; gives the metrics."""
     _refuse_vocabulary(stage, tokenizer)
     match stage.mix:
         case Deal():
-            return pack_dealt(stage, stage.mix, documents, tokenizer, out, workers)
+            return pack_dealt(stage, stage.mix, documents, tokenizer, out, placement)
         case Sample():
             raise NotImplementedError
         case _:
@@ -44,7 +45,7 @@ def pack(stage: PackPlan, documents: Input, tokenizer: Input, out: Draft, worker
 
 
 def pack_dealt(
-    stage: PackPlan, mix: Deal, documents: Input, tokenizer: Input, out: Draft, workers: int
+    stage: PackPlan, mix: Deal, documents: Input, tokenizer: Input, out: Draft, placement: Placement
 ) -> dict[str, JsonValue]:
     """The rows of each domain dealt to the chunks."""
     slots = _slots(mix, _domains(documents))
@@ -52,7 +53,7 @@ def pack_dealt(
     with ids, out.table("provenance", SCHEMA) as provenance, Drops(out) as drops:
         dealer = _Dealer(stage, mix.chunks, slots, ids, provenance)
         stream = _documents(documents, tuple(slots))
-        for batch, encoded in encode(stream, tokenizer.folder, tokenizer.digest, workers):
+        for batch, encoded in encode(stream, tokenizer.folder, tokenizer.digest, placement):
             dealer.add(batch[0].domain, *_survivors(batch, encoded, drops))
         dealer.end()
     _refuse_small(stage, dealer.packed)

@@ -1,12 +1,15 @@
-"""Work handed to worker processes and taken back in its order; one worker is this process itself."""
+"""Work handed to an executor and taken back in its order: this process itself, worker processes, or dask's workers."""
 
 import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from threading import Thread
-from typing import TypeVar
+from typing import TypeVar, assert_never
+
+from engine.artifacts.placement import Placement
+from engine.spec.errors import SpecError
 
 AHEAD = 4  # pieces under way or finished before their turn, for each worker: what bounds memory
 
@@ -15,24 +18,45 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_order(task: Callable[[A], B], work: Iterable[tuple[K, A]], workers: int) -> Iterator[tuple[K, B]]:
+def in_order(task: Callable[[A], B], work: Iterable[tuple[K, A]], placement: Placement) -> Iterator[tuple[K, B]]:
     """(key, task(argument)) for each (key, argument), in order; the key stays here, the argument travels."""
-    if workers == 1:
+    if placement.executor == "process" and placement.workers == 1:
         yield from ((key, task(argument)) for key, argument in work)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    pool = _executor(placement)
     waiting: deque[tuple[K, Future[B]]] = deque()
     try:
         for key, argument in work:
             waiting.append((key, pool.submit(task, argument)))
-            if len(waiting) >= AHEAD * workers:
+            if len(waiting) >= AHEAD * placement.workers:
                 first, future = waiting.popleft()
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _executor(placement: Placement) -> Executor:
+    match placement.executor:
+        case "process":
+            context = multiprocessing.get_context("spawn")
+            return ProcessPoolExecutor(placement.workers, mp_context=context, initializer=_end_with_parent)
+        case "dask":
+            return _dask(placement.scheduler)
+        case _:
+            assert_never(placement.executor)
+
+
+def _dask(scheduler: str) -> Executor:
+    """Dask's own executor; its workers import this engine and see the project folder under the same path."""
+    try:
+        from distributed import Client  # of the extra `cluster`
+    except ImportError as error:
+        raise SpecError("FACSIMILE_SCHEDULER asks for dask; pip install 'facsimile-llm[cluster]'") from error
+    client = Client(scheduler, set_as_default=False)  # type: ignore[no-untyped-call]
+    executor: Executor = client.get_executor()  # type: ignore[no-untyped-call]
+    return executor
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,7 @@
 """The entries of the data room: raw bytes, documents, clean, unique, train and held out, tokenizer, packed rows."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import assert_never
@@ -17,6 +18,7 @@ from engine.data.documents import DocumentTable, Drops, refuse_empty, watched_do
 from engine.data.ingest import ingest
 from engine.data.pack import pack
 from engine.data.scratch import scratch_folder
+from engine.data.sift import sift
 from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
 from engine.data.sources.spec import RawFile
@@ -32,15 +34,9 @@ def run_ingest(stage: Ingest, _inputs: Inputs, out: Draft, placement: Placement)
     return ingest(stage, out, placement)
 
 
-def run_clean(stage: Clean, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+def run_clean(stage: Clean, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Documents through cleaning steps."""
-    source = inputs.one(stage.documents)
-    with DocumentTable(out, "documents") as table, Drops(out) as drops:
-        for document in clean(watched_documents(source, "clean"), stage.steps, drops.add):
-            table.add(document)
-        reasons = ", ".join(f"{counts.total()} for {reason}" for reason, counts in sorted(drops.counts.items()))
-        refuse_empty(table.documents, f"the steps dropped all of {source.run}: {reasons}; ask less of them")
-    return table.metrics() | drops.metrics()
+    return sift(inputs.one(stage.documents), partial(clean, stage.steps), out, placement, "clean")
 
 
 def run_dedup(stage: Dedup, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
@@ -103,7 +99,7 @@ def run_tokenizer(stage: Tokenizer, inputs: Inputs, out: Draft, placement: Place
 
 def run_pack(stage: PackPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Encodes, cuts and deals; writes `rows`, `provenance` and `dropped`."""
-    return pack(stage, inputs.one(stage.documents), inputs.one(stage.tokenizer), out, placement.workers)
+    return pack(stage, inputs.one(stage.documents), inputs.one(stage.tokenizer), out, placement)
 
 
 def _refuse_one_sided(train: Counter[str], heldout: Counter[str], stage: Split) -> None:

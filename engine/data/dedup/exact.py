@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from engine.data.dedup.spec import Keep
-from engine.data.documents import Document
+from engine.data.documents import Document, Drop
 
-Drop = Callable[[Document, str, str], None]
 _BUCKETS = 256
 _KEY, _RANK, _ID, _POSITION = 32, 4, 16, 8
 _RECORD = _KEY + _RANK + _ID + _POSITION
@@ -40,7 +39,7 @@ def drop_duplicates(
     loser, winner = next(losses, (-1, ""))
     for position, document in enumerate(documents()):
         if position == loser:
-            drop(document, "exact_duplicate", winner)
+            drop(document, "exact_duplicate", winner, 1.0)
             loser, winner = next(losses, (-1, ""))
         else:
             yield document
