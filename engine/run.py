@@ -1,8 +1,10 @@
 """One stage: check digests, scratch folder, dispatch, hash, manifest, rename. Nothing half-made is ever visible."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,7 @@ from engine.artifacts.toolchain import Toolchain, toolchain, with_libraries
 from engine.compile.dvc import result_paths
 from engine.compile.plan import Plan, PlannedRun
 from engine.compile.resolve import cell_of, stage_of
+from engine.data.pool import in_order
 from engine.dispatch import run_stage
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import PerplexityPlan
@@ -46,10 +49,30 @@ def run_all(plan: Plan, stage: str, placement: Placement, argv: tuple[str, ...],
     store = Store(placement.artifacts)
     cells = plan.cells(stage)
     store.keep_only(f"{plan.name}/{stage}", tuple(cell_of(cell.name) for cell in cells if cell_of(cell.name)))
-    outcomes = tuple(run_one(plan, cell, store, placement, argv, say) for cell in cells)
+    outcomes = tuple(_outcomes(plan, cells, placement, argv, say))
     if placement.results is not None:
         write_results(plan, stage, outcomes, placement)
     return outcomes
+
+
+def _outcomes(
+    plan: Plan, cells: tuple[PlannedRun, ...], placement: Placement, argv: tuple[str, ...], say: Say
+) -> Iterator[Outcome]:
+    """Each cell built or kept; several at a time where there are workers, each of which then works alone."""
+    if len(cells) == 1 or placement.workers == 1:
+        store = Store(placement.artifacts)
+        yield from (run_one(plan, cell, store, placement, argv, say) for cell in cells)
+        return
+    task = partial(_run_cell, plan, replace(placement, workers=1, executor="process"), argv)
+    yield from (outcome for _, outcome in in_order(task, zip(cells, cells, strict=True), placement))
+
+
+def _run_cell(plan: Plan, placement: Placement, argv: tuple[str, ...], cell: PlannedRun) -> Outcome:
+    return run_one(plan, cell, Store(placement.artifacts), placement, argv, _say)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def run_one(
