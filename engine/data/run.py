@@ -12,9 +12,10 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.data.clean import clean
-from engine.data.dedup.exact import drop_duplicates
+from engine.data.dedup.exact import exact_clusters
+from engine.data.dedup.outcome import write_outcome
 from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, ExactDuplicates, MinHash, NearDuplicates
-from engine.data.documents import DocumentTable, Drops, refuse_empty, watched_documents
+from engine.data.documents import DocumentTable, refuse_empty, watched_documents
 from engine.data.ingest import ingest
 from engine.data.pack import pack
 from engine.data.scratch import scratch_folder
@@ -39,23 +40,21 @@ def run_clean(stage: Clean, inputs: Inputs, out: Draft, placement: Placement) ->
     return sift(inputs.one(stage.documents), partial(clean, stage.steps), out, placement, "clean")
 
 
-def run_dedup(stage: Dedup, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+def run_dedup(stage: Dedup, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """One document of each cluster of duplicates."""
     source = inputs.one(stage.documents)
-    with scratch_folder(out) as folder, DocumentTable(out, "documents") as table, Drops(out) as drops:
+    with scratch_folder(out) as folder:
         match stage.method:
             case ExactDuplicates():
-                kept = drop_duplicates(
-                    lambda: watched_documents(source, "dedup"), stage.scope, stage.keep, folder, drops.add
-                )
+                found = exact_clusters(source, stage.scope == "local", stage.keep, folder)
             case NearDuplicates():
-                raise NotImplementedError
+                from engine.data.dedup.near import near_clusters  # wants libraries of the extra `data`
+
+                bands, local = inputs.one(stage.method.bands), stage.scope == "local"
+                found = near_clusters(source, bands, stage.method, local, stage.keep, folder, placement)
             case _:
                 assert_never(stage.method)
-        for document in kept:
-            table.add(document)
-        refuse_empty(table.documents, f"{source.run} has none")
-    return table.metrics() | drops.metrics()
+        return write_outcome(source, found, out, folder, placement)
 
 
 def run_minhash(stage: MinHash, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
