@@ -7,8 +7,8 @@ from pydantic import JsonValue
 from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
-from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, PackPlan, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ClaimsPlan, PerplexityPlan
 from engine.experiment import Lowered
@@ -31,6 +31,10 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.data.run import run_dedup
 
             return run_dedup(stage, inputs, out, placement)
+        case CompareDrops():
+            from engine.data.run import run_compare_drops
+
+            return run_compare_drops(stage, inputs, out, placement)
         case MinHash():
             from engine.data.run import run_minhash
 
@@ -43,6 +47,10 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.data.run import run_banding_recall
 
             return run_banding_recall(stage, inputs, out, placement)
+        case Plant():
+            from engine.data.run import run_plant
+
+            return run_plant(stage, inputs, out, placement)
         case Split():
             from engine.data.run import run_split
 

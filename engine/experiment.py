@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, Pack, PackPlan, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, Pack, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.models.pretrained.spec import Import
@@ -20,6 +20,8 @@ Stage = Annotated[
     | Clean
     | MinHash
     | Dedup
+    | CompareDrops
+    | Plant
     | Split
     | Decontaminate
     | BandingRecall
@@ -38,8 +40,10 @@ Lowered = (
     | Clean
     | MinHash
     | Dedup
+    | CompareDrops
     | Decontaminate
     | BandingRecall
+    | Plant
     | Split
     | Tokenizer
     | PackPlan

@@ -8,9 +8,10 @@ from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
-from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
+from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
 from engine.data.mix.spec import ByWeight, Deal, Fim, Sample
-from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, SentencePieceBpe, Split, Tokenizer
+from engine.data.sources.spec import Source
+from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, Plant, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import ByDocument, ClaimsPlan, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
@@ -102,7 +103,7 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
             yield from _bands(stage)
         case Pack():
             yield from _mix(stage)
-        case Split() | Clean() | Dedup() | Decontaminate() | Tokenizer() | Perplexity():
+        case Split() | Plant() | Clean() | Dedup() | CompareDrops() | Decontaminate() | Tokenizer() | Perplexity():
             return
         case _:
             assert_never(stage)
@@ -119,12 +120,24 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
         case LmEval():
             yield from _lm_eval(stage, above)
         case Dedup():
-            known = domains(stage.documents, above)
-            named_domains = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
-            yield from _domains(named_domains, known)
+            yield from _priority(stage, above)
         case Pack():
             yield from _mixed_domains(stage, domains(stage.documents, above))
-        case Ingest() | Split() | Clean() | MinHash() | Decontaminate() | BandingRecall() | Tokenizer() | Import():
+        case Plant():
+            known = domains(stage.documents, above)
+            yield from _domains({f"copies.{n}.of": copies.of for n, copies in enumerate(stage.copies)}, known)
+            yield from _domains({f"copies.{n}.into": copies.into for n, copies in enumerate(stage.copies)}, known)
+        case (
+            Ingest()
+            | Split()
+            | Clean()
+            | MinHash()
+            | CompareDrops()
+            | Decontaminate()
+            | BandingRecall()
+            | Tokenizer()
+            | Import()
+        ):
             return
         case _:
             assert_never(stage)
@@ -178,23 +191,45 @@ def _lead(number: int | None, model: Model, path: str) -> Iterator[tuple[str, st
         yield path, f"the model has no id {number}; its ids are below {model.vocabulary}"
 
 
+def _priority(stage: Dedup, above: Runs) -> Iterator[tuple[str, str]]:
+    """Names in the keep rule that nothing has."""
+    named = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
+    match stage.keep.by:
+        case "domain":
+            yield from _domains(named, domains(stage.documents, above))
+        case "source":
+            known = tuple(sorted({source.name for source in sources(stage.documents, above)}))
+            for path, name in named.items():
+                if name not in known:
+                    yield (
+                        path,
+                        f"no source has the name {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}",
+                    )
+        case _:
+            assert_never(stage.keep.by)
+
+
 def domains(ref: Ref, above: Runs) -> tuple[str, ...]:
     """The domains of the sources that documents come from, sorted."""
-    found: set[str] = set()
+    return tuple(sorted({source.domain for source in sources(ref, above)}))
+
+
+def sources(ref: Ref, above: Runs) -> Iterator[Source]:
+    """The sources that documents come from."""
     for run in named_runs(ref.parts, above):
         match above[run]:
-            case Ingest(sources=sources):
-                found |= {source.domain for source in sources}
+            case Ingest(sources=found):
+                yield from found
             case (
                 Clean(documents=inner)
                 | Dedup(documents=inner)
+                | Plant(documents=inner)
                 | Split(documents=inner)
                 | Decontaminate(documents=inner)
             ):
-                found |= set(domains(inner, above))
+                yield from sources(inner, above)
             case _:
                 raise AssertionError(f"{ref} names no documents")
-    return tuple(sorted(found))
 
 
 def _domains(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -375,7 +410,7 @@ def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
         return (str(ref),)
     stage = one(ref, above)
     match stage:
-        case Pack() | Clean() | Dedup() | Split():
+        case Pack() | Clean() | Dedup() | Plant() | Split():
             ways = [held_out(inner, above) for _, inner in references(stage)]
         case Decontaminate(documents=documents) | Tokenizer(method=SentencePieceBpe(documents=documents)):
             ways = [held_out(documents, above)]

@@ -6,8 +6,8 @@ from typing import assert_never
 from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.compile.resolve import Runs, in_order, named_runs, settled
-from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, Pack, PackPlan, Split, Tokenizer, TokenizerKind
+from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, Pack, PackPlan, Plant, Split, Tokenizer, TokenizerKind
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
@@ -40,6 +40,8 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
             | Clean()
             | MinHash()
             | Dedup()
+            | CompareDrops()
+            | Plant()
             | Split()
             | Decontaminate()
             | BandingRecall()

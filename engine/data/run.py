@@ -12,18 +12,28 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
 from engine.data.clean import clean
+from engine.data.dedup.compare import compare_drops
 from engine.data.dedup.exact import exact_clusters
 from engine.data.dedup.outcome import write_outcome
-from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, ExactDuplicates, MinHash, NearDuplicates
+from engine.data.dedup.spec import (
+    BandingRecall,
+    CompareDrops,
+    Decontaminate,
+    Dedup,
+    ExactDuplicates,
+    MinHash,
+    NearDuplicates,
+)
 from engine.data.documents import DocumentTable, refuse_empty, watched_documents
 from engine.data.ingest import ingest
 from engine.data.pack import pack
+from engine.data.plant import plant
 from engine.data.scratch import scratch_folder
 from engine.data.sift import sift
 from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
 from engine.data.sources.spec import RawFile
-from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, PackPlan, SentencePieceBpe, Split, Tokenizer
+from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, PackPlan, Plant, SentencePieceBpe, Split, Tokenizer
 from engine.data.split import is_heldout
 from engine.data.tokenizer import TokenizerInfo, write_tokenizer
 from engine.data.tokenizers.sample import characters, fair_shares, sample
@@ -57,6 +67,13 @@ def run_dedup(stage: Dedup, inputs: Inputs, out: Draft, placement: Placement) ->
         return write_outcome(source, found, out, folder, placement)
 
 
+def run_compare_drops(stage: CompareDrops, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+    """What one stage dropped and another did not."""
+    dropped, unless = inputs.one(stage.dropped), inputs.one(stage.unless)
+    with scratch_folder(out) as folder:
+        return compare_drops(dropped, inputs.one(stage.documents), unless, out, folder)
+
+
 def run_minhash(stage: MinHash, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """The bands of every document."""
     raise NotImplementedError
@@ -70,6 +87,11 @@ def run_decontaminate(stage: Decontaminate, inputs: Inputs, out: Draft, placemen
 def run_banding_recall(stage: BandingRecall, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """How often graded pairs share a band."""
     raise NotImplementedError
+
+
+def run_plant(stage: Plant, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+    """Documents with copies of some of them."""
+    return plant(stage, inputs.one(stage.documents), out)
 
 
 def run_split(stage: Split, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:

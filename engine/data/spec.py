@@ -11,7 +11,7 @@ from engine.data.cleaning.spec import CleanStep
 from engine.data.mix.spec import FimChoice, Mix, NoFim
 from engine.data.sources.spec import RawFile, Source
 from engine.spec.base import NEUTRAL, Spec
-from engine.spec.ref import Ref
+from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Fraction, Seed
 
 
@@ -36,6 +36,29 @@ class Clean(Spec):
 
     def outputs(self) -> tuple[str, ...]:
         return ("documents", "dropped")
+
+
+class Copies(Spec):
+    """A share of the documents of domain `of` is planted once more, in domain `into`."""
+
+    of: Name
+    into: Name
+    share: Fraction
+    words_left_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the copy's words that are left out, at random places; 0 makes exact copies."""
+
+
+class Plant(Spec):
+    """Duplicates planted on purpose, a control. Outputs: `documents`, `planted` (id, copy_of, domain, into)."""
+
+    toolchain: ClassVar[Literal["data", "compute"]] = "data"
+    kind: Literal["plant"]
+    documents: Ref
+    copies: Annotated[tuple[Copies, ...], Field(min_length=1)]
+    seed: Seed
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("documents", "planted")
 
 
 class Split(Spec):

@@ -8,8 +8,8 @@ from engine.compile.estimate.memory import FP32_BYTES, Memory, checkpoint_bytes,
 from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
 from engine.compile.estimate.tasks import CHARACTERS, task_reading, text_characters
 from engine.compile.resolve import Runs
-from engine.data.dedup.spec import BandingRecall, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, PackPlan, Split, Tokenizer
+from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
+from engine.data.spec import Clean, Ingest, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
@@ -64,6 +64,8 @@ def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> St
             | Clean()
             | MinHash()
             | Dedup()
+            | CompareDrops()
+            | Plant()
             | Split()
             | Decontaminate()
             | BandingRecall()
