@@ -82,9 +82,11 @@ def leading(words: Words, count: int) -> Numbers:
 
 def disk_array(path: Path, dtype: Any, rows: int, *shape: int) -> npt.NDArray[Any]:
     """A memory-mapped array of zeros whose room on the disk is taken at once: a full disk is an OSError here."""
-    kind = np.dtype((dtype, shape)) if shape else np.dtype(dtype)
+    nothing = np.empty((0, *shape), dtype)
+    if not rows:
+        return nothing  # an empty file cannot be mapped
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(rows, 1) * kind.itemsize)
+        os.posix_fallocate(file.fileno(), 0, rows * int(np.prod(shape, initial=nothing.itemsize)))
     return np.memmap(path, dtype, "r+", shape=(rows, *shape))
 
 

@@ -136,6 +136,23 @@ class Dedup(Spec):
         return ("documents", "dropped")
 
 
+class CompareDrops(Spec):
+    """The documents of `dropped` that are not in `unless`, with the origin of each and of its stand-in. Output: `only`.
+
+    With the drops of a global dedup, and those of a local one in `unless`, they are what only global dedup removes.
+    """
+
+    toolchain: ClassVar[Literal["data", "compute"]] = "data"
+    kind: Literal["compare_drops"]
+    dropped: Ref
+    documents: Ref
+    """What the stage of `dropped` kept: the documents that stand for those that it did not."""
+    unless: Ref
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("only",)
+
+
 class SameText(Spec):
     """A document goes when the sha256 of its text is that of a protected one."""
 
