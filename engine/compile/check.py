@@ -22,7 +22,7 @@ from engine.spec.nearest import did_you_mean
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
-from engine.train.spec import Cosine, FromCheckpoint, Schedule, Train
+from engine.train.spec import AdamW, Cosine, FromCheckpoint, Linear, Schedule, Train
 
 SHARES_OFF = 1e-6  # shares are written as decimals
 PADDING_IDS = 128  # assumed: what rounds a vocabulary up to a multiple that products like
@@ -320,6 +320,7 @@ def _train(stage: Train) -> Iterator[tuple[str, str]]:
         )
     yield from ((f"model.{path}", text) for path, text in _model(stage.model))
     yield from ((f"optimizer.lr.{path}", text) for path, text in _schedule(stage.optimizer.lr, stage.steps))
+    yield from ((f"optimizer.later_decays.{path}", text) for path, text in _phases(stage.optimizer, stage.steps))
 
 
 def _model(model: Model) -> Iterator[tuple[str, str]]:
@@ -370,13 +371,21 @@ def _mamba2(model: Mamba2) -> Iterator[tuple[str, str]]:
 
 def _schedule(schedule: Schedule, steps: int) -> Iterator[tuple[str, str]]:
     match schedule:
-        case Cosine():
+        case Cosine() | Linear():
             if schedule.warmup_steps > steps:
                 yield "warmup_steps", f"the warm-up is longer than the {steps} steps of the run"
             if schedule.floor > schedule.peak:
                 yield "floor", f"the floor lies above the peak {schedule.peak}"
         case _:
             assert_never(schedule)
+
+
+def _phases(optimizer: AdamW, steps: int) -> Iterator[tuple[str, str]]:
+    before = 1
+    for index, phase in enumerate(optimizer.later_decays):
+        if not before < phase.from_step <= steps:
+            yield f"{index}.from_step", f"{phase.from_step} is not above {before} and at most {steps}, the last step"
+        before = max(before, phase.from_step)
 
 
 def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:

@@ -16,26 +16,24 @@ from torch import Tensor, nn
 class StepOptimizer(torch.optim.Optimizer, ABC):
     """Rate, step number and clipping factor come from the loop through `prepare`; the state is the named moments."""
 
-    def __init__(
-        self, model: nn.Module, weight_decay: float, rate_scales: Mapping[str, float], moments: tuple[str, ...]
-    ) -> None:
-        super().__init__(groups(model, weight_decay, rate_scales), {})
+    def __init__(self, model: nn.Module, rate_scales: Mapping[str, float], moments: tuple[str, ...]) -> None:
+        super().__init__(groups(model, rate_scales), {})
         self.moment_names = moments
-        self.prepare(0, 0.0, 1.0)
+        self.prepare(0, 0.0, 0.0, 1.0)
 
-    def prepare(self, step: int, lr: float, gradient_scale: float) -> None:
-        """The numbers of the next update: its step (from 1), its rate, and what gradients are multiplied by."""
-        self.next = (step, lr, gradient_scale)
+    def prepare(self, step: int, lr: float, decay: float, gradient_scale: float) -> None:
+        """The numbers of the next update: its step (from 1), rate, weight decay, and what scales gradients."""
+        self.next = (step, lr, decay, gradient_scale)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
         assert closure is None
-        _, lr, _ = self.next
+        _, lr, decay, _ = self.next
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self.update(p, p.grad, self.moments(p), lr * group["rate"], group["decay"])
+                    self.update(p, p.grad, self.moments(p), lr * group["rate"], decay if group["decays"] else 0.0)
 
     @abstractmethod
     def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decay: float) -> None:
@@ -50,12 +48,12 @@ class StepOptimizer(torch.optim.Optimizer, ABC):
         return tuple(state[name] for name in self.moment_names)
 
 
-def groups(model: nn.Module, weight_decay: float, rate_scales: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Parameter groups of one decay and one share of the rate each: matrices first, then vectors."""
+def groups(model: nn.Module, rate_scales: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups, decayed or not and of one share of the rate each: matrices first, then vectors."""
     found: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         found.setdefault((p.ndim < 2, rate_scales[name]), []).append(p)
     return [
-        {"params": found[key], "decay": 0.0 if key[0] else weight_decay, "rate": key[1]}
+        {"params": found[key], "decays": not key[0], "rate": key[1]}
         for key in sorted(found, key=lambda key: key[0])  # stable: then in the order of the model
     ]

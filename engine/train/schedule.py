@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from engine.train.spec import Cosine, Schedule
+from engine.train.spec import AdamW, Cosine, Linear, Schedule
 
 PI = float.fromhex("0x1.921fb54442d18p+1")
 COSINE_TERMS = 12  # (pi/2)^24 / 24! is below 1e-19, far under the last place of a double
@@ -13,6 +13,8 @@ def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
     match schedule:
         case Cosine():
             return _cosine(schedule, step, steps)
+        case Linear():
+            return _linear(schedule, step, steps)
         case _:
             assert_never(schedule)
 
@@ -22,6 +24,19 @@ def _cosine(schedule: Cosine, step: int, steps: int) -> float:
         return schedule.peak * step / schedule.warmup_steps
     done = (step - schedule.warmup_steps) / (steps - schedule.warmup_steps)
     return schedule.floor + (schedule.peak - schedule.floor) * (0.5 * (1.0 + cos_pi(done)))
+
+
+def _linear(schedule: Linear, step: int, steps: int) -> float:
+    if step <= schedule.warmup_steps:
+        return schedule.peak * step / schedule.warmup_steps
+    left = (steps - step) / (steps - schedule.warmup_steps)
+    return schedule.floor + (schedule.peak - schedule.floor) * left
+
+
+def weight_decay(spec: AdamW, step: int) -> float:
+    """The weight decay of update `step`: that of the last phase which has begun."""
+    begun = [phase.weight_decay for phase in spec.later_decays if phase.from_step <= step]
+    return begun[-1] if begun else spec.weight_decay
 
 
 def cos_pi(x: float) -> float:

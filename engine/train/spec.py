@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue
 
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.units import Count, Index, NonNegative, Positive, Seed
@@ -37,7 +37,24 @@ class Cosine(Spec):
     warmup_steps: Index
 
 
-Schedule = Cosine
+class Linear(Spec):
+    """Linear warm-up from 0 to `peak`, then a straight line to `floor` at the last step."""
+
+    kind: Literal["linear"]
+    peak: Positive
+    floor: NonNegative
+    warmup_steps: Index
+
+
+Schedule = Annotated[Cosine | Linear, Field(discriminator="kind")]
+
+
+class DecayPhase(Spec):
+    """Another weight decay from one update on."""
+
+    from_step: Count
+    """The first update of the phase; updates count from 1."""
+    weight_decay: NonNegative
 
 
 class AdamW(Spec):
@@ -48,6 +65,8 @@ class AdamW(Spec):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     eps: Positive = 1e-8
     weight_decay: NonNegative
+    later_decays: tuple[DecayPhase, ...] = Field(default=(), json_schema_extra={NEUTRAL: []})
+    """Phases after the first, in order: SlimPajama-DC's progressive training on weight decay goes 0, 0.5, 0.1."""
     clip: Positive
     """Largest global gradient norm."""
 

@@ -24,11 +24,11 @@ class AdamWOptimizer(StepOptimizer):
         moments: tuple[str, ...],
         backend: AdamWBackend,
     ) -> None:
-        super().__init__(model, spec.weight_decay, rate_scales, moments)
+        super().__init__(model, rate_scales, moments)
         self.spec, self.backend = spec, backend
 
     def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decay: float) -> None:
-        step, _, gradient_scale = self.next
+        step, _, _, gradient_scale = self.next
         beta1, beta2 = self.spec.betas
         by = Update(step, lr, beta1, beta2, self.spec.eps, decay, gradient_scale)
         exp_avg, exp_avg_sq = moments
