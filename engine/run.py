@@ -20,6 +20,7 @@ from engine.artifacts.read import Input, Inputs
 from engine.artifacts.store import OBSERVATION, Store
 from engine.artifacts.toolchain import Toolchain, toolchain, with_libraries
 from engine.compile.dvc import result_paths
+from engine.compile.libraries import libraries
 from engine.compile.plan import Plan, PlannedRun
 from engine.compile.resolve import cell_of, stage_of
 from engine.data.pool import in_order
@@ -203,7 +204,7 @@ def _record(item: Input) -> InputRecord:
 def toolchain_of(stage: Lowered) -> Toolchain:
     """The toolchain that a stage of this kind depends on."""
     found = toolchain(stage.toolchain, numerics_of(stage), compiles(stage))
-    return with_libraries(found, stage.libraries) if isinstance(stage, LmEvalPlan) else found
+    return with_libraries(found, tuple(sorted(libraries(stage))))
 
 
 def compiles(stage: Lowered) -> bool:

@@ -38,6 +38,7 @@ VERBS = {
 EXTRAS = {
     **dict.fromkeys(("datasets", "deepspeed", "dvc", "safetensors", "sentencepiece"), "train"),
     **dict.fromkeys(("tokenizers", "torch", "transformers"), "train"),
+    **dict.fromkeys(("fastwarc", "ftfy", "numba", "py3langid", "resiliparse", "zstandard"), "data"),
     "lm_eval": "eval",
     "gguf": "import",
 }  # libraries that only some verbs and stages need, by the extra in pyproject.toml that brings them

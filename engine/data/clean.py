@@ -1,8 +1,6 @@
 """Documents through cleaning steps: each is a generator over documents, and each drop has a reason."""
 
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import assert_never
 
 from engine.data.cleaning.spec import (
@@ -28,30 +26,32 @@ def clean(steps: tuple[CleanStep, ...], documents: Iterator[Document], drop: Dro
 def _through(documents: Iterator[Document], step: CleanStep, drop: Drop) -> Iterator[Document]:
     match step:
         case NormalizeNfc():
+            from engine.data.cleaning.nfc import normalize_nfc
+
             return normalize_nfc(documents, drop)
         case LeastChars():
+            from engine.data.cleaning.least_chars import least_chars
+
             return least_chars(documents, step.chars, drop)
-        case Ftfy() | SlimPajamaShort() | Language() | GopherQuality() | GopherRepetition():
-            raise NotImplementedError
+        case Ftfy():
+            from engine.data.cleaning.ftfy_nfc import mend  # wants the extra `data`, as py3langid below
+
+            return mend(documents, drop)
+        case SlimPajamaShort():
+            from engine.data.cleaning.slimpajama_short import slimpajama_short
+
+            return slimpajama_short(documents, step.chars, drop)
+        case Language():
+            from engine.data.cleaning.language import keep_languages
+
+            return keep_languages(documents, step, drop)
+        case GopherQuality():
+            from engine.data.cleaning.gopher_quality import gopher_quality
+
+            return gopher_quality(documents, step, drop)
+        case GopherRepetition():
+            from engine.data.cleaning.gopher_repetition import gopher_repetition
+
+            return gopher_repetition(documents, step, drop)
         case _:
             assert_never(step)
-
-
-def normalize_nfc(documents: Iterator[Document], drop: Drop) -> Iterator[Document]:
-    """Unicode normal form C and newlines alone as line ends. Drops `nul`; no lone surrogate ever reaches a table."""
-    for document in documents:
-        if "\0" in document.text:
-            drop(document, "nul")
-            continue
-        text = unicodedata.normalize("NFC", document.text.replace("\r\n", "\n").replace("\r", "\n"))
-        yield replace(document, text=text)
-
-
-def least_chars(documents: Iterator[Document], chars: int, drop: Drop) -> Iterator[Document]:
-    """Drops `least_chars`: fewer characters than that, white space at both ends not counted."""
-    for document in documents:
-        chars_found = len(document.text.strip())
-        if chars_found < chars:
-            drop(document, "least_chars", measured=chars_found)
-        else:
-            yield document

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.artifacts.read import Input, Inputs, read_table
-from engine.data.cleaning.spec import LeastChars, NormalizeNfc
+from engine.data.cleaning.spec import CleanStep, Ftfy, LeastChars, NormalizeNfc, SlimPajamaShort
 from engine.data.documents import read_documents
 from engine.data.run import run_clean
 from engine.data.spec import Clean
@@ -15,12 +15,17 @@ from tests.data.built import Built, build, document, documents
 from tests.data.given import place
 
 NFC = NormalizeNfc(kind="nfc")
+FTFY = Ftfy(kind="ftfy")
 
 
-def cleaned(folder: Path, corpus: Input, *steps: NormalizeNfc | LeastChars) -> Built:
+def cleaned(folder: Path, corpus: Input, *steps: CleanStep) -> Built:
     stage = Clean(kind="clean", documents=Ref("corpus@documents"), steps=steps)
     inputs = Inputs({"corpus@documents": (corpus,)})
     return build(folder, "clean", lambda out: run_clean(stage, inputs, out, place(folder)))
+
+
+def texts(built: Built) -> list[str]:
+    return [d.text for d in read_documents(built.outputs["documents"])]
 
 
 def test_text_is_normal_and_every_drop_has_a_reason(tmp_path: Path) -> None:
@@ -37,12 +42,18 @@ def test_text_is_normal_and_every_drop_has_a_reason(tmp_path: Path) -> None:
         "documents": {"wiki": 1},
         "characters": {"wiki": 23},
         "dropped": {"least_chars": {"code": 1}, "nul": {"wiki": 1}},
+        "dropped_of_sources": {"least_chars": {"code-source": 1}, "nul": {"wiki-source": 1}},
     }
-    (batch,) = read_table(built.outputs["dropped"].folder)
-    assert batch.to_pylist() == [
-        {"id": given[1].id, "source": "wiki-source", "domain": "wiki", "reason": "nul", "stands_for": ""},
-        {"id": given[2].id, "source": "code-source", "domain": "code", "reason": "least_chars", "stands_for": ""},
-    ]
+    (nul, short) = (row for batch in read_table(built.outputs["dropped"].folder) for row in batch.to_pylist())
+    assert nul == {
+        "id": given[1].id,
+        "source": "wiki-source",
+        "domain": "wiki",
+        "reason": "nul",
+        "stands_for": "",
+        "measured": None,
+    }
+    assert (short["id"], short["reason"], short["measured"]) == (given[2].id, "least_chars", 5.0)
 
 
 def test_steps_run_in_the_order_of_the_spec(tmp_path: Path) -> None:
@@ -54,5 +65,30 @@ def test_steps_run_in_the_order_of_the_spec(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     corpus = documents(tmp_path, [document("wiki", 1, "short")])
-    with pytest.raises(ArtifactError, match="no documents left: the steps dropped all of test/corpus"):
+    with pytest.raises(ArtifactError, match="no documents left: clean dropped all of test/corpus: 1 for least_chars"):
         cleaned(tmp_path, corpus, LeastChars(kind="least_chars", chars=10))
+
+
+def test_ftfy_mends_wrong_decodings_and_nul_goes(tmp_path: Path) -> None:
+    given = [
+        document("wiki", 1, "\u00e2\u0153\u201d No problems &amp; e\u0301\u2028\u201cquoted\u201d\r\nnext"),
+        document("wiki", 2, "plain ASCII\n"),
+        document("wiki", 3, "a \0 in it"),
+    ]
+    built = cleaned(tmp_path, documents(tmp_path, given), FTFY)
+    assert texts(built) == ['\u2714 No problems & \u00e9\n"quoted"\nnext', "plain ASCII\n"]
+    assert built.metrics["dropped"] == {"nul": {"wiki": 1}}
+
+
+def test_slimpajama_counts_cleaned_characters_and_changes_none(tmp_path: Path) -> None:
+    exact = "A-b, C!  \n" * 40 + "x"  # each line is cleaned to "ab c " of 5
+    given = [document("web", 1, exact), document("web", 2, exact[1:]), document("web", 3, "!" * 500)]
+    built = cleaned(tmp_path, documents(tmp_path, given), SlimPajamaShort(kind="slimpajama_short", chars=201))
+    assert texts(built) == [exact]
+    (batch,) = read_table(built.outputs["dropped"].folder)
+    assert batch.column("reason").to_pylist() == ["slimpajama_short"] * 2
+    assert batch.column("measured").to_pylist() == [200.0, 0.0]
+
+
+def test_two_hundred_characters_are_the_published_bound() -> None:
+    assert SlimPajamaShort(kind="slimpajama_short").chars == 200

@@ -1,6 +1,6 @@
 """The vocabulary of cleaning: what a text is turned into, and what is dropped by which threshold."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,7 @@ class LeastChars(Spec):
 class Ftfy(Spec):
     """Broken encodings mended by `ftfy.fix_text` with Unicode normal form C: SlimPajama's first step. Drops `nul`."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("ftfy",)
     kind: Literal["ftfy"]
 
 
@@ -40,10 +41,14 @@ class SlimPajamaShort(Spec):
 
 
 class Language(Spec):
-    """Drops a document whose language, as py3langid tells it, is not in `keep`, or is less sure than `least`."""
+    """Drops a document whose language, as py3langid tells it, is not in `keep`, or is less sure than `least`.
 
+    The reason is `language.` with the language found, or `language.unsure`.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("py3langid", "numpy")
     kind: Literal["language"]
-    keep: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...], Field(min_length=1)]
+    keep: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...], Field(min_length=1)]
     least: Least = 0.65
 
 
