@@ -78,7 +78,7 @@ CHANGES = [
     ("artifacts/table.py", "GROUP_ROWS = 1 << 16", "GROUP_ROWS = 1 << 15", CORPUS),
     ("data/readers/jsonl.py", 'path.split(".")', 'path.split("/")', CORPUS),
     ("data/clean.py", "document.text.strip()) < chars", "document.text.strip()) <= chars", CLEAN),
-    ("data/dedup/exact.py", "_BUCKETS = 256", "_BUCKETS = 128", UNIQUE),
+    ("data/dedup/exact.py", "digests=True", "digests=bool(1)", UNIQUE),
     ("data/split.py", "2.0**64", "2.0**63", SPLIT),
     ("data/tokenizers/sentencepiece_bpe.py", "STRETCH_CHARS = 1 << 16", "STRETCH_CHARS = 1 << 15", TOKENIZER),
     ("data/tokenizers/sentencepiece_bpe.py", 'piece.replace(SPACE, " ")', 'piece.replace(SPACE, "  ")', ROWS),
@@ -108,6 +108,9 @@ def test_a_change_moves_what_reaches_it_and_what_is_below(
 
 def test_a_change_of_what_no_stage_chose_moves_nothing(copy: Copy, before: Runs) -> None:
     copy.edit("data/readers/mediawiki.py", "PAGE_CHARS = ", "PAGE_CHARS = 1 + ")
+    copy.edit("data/dedup/near.py", "count += len(best)", "count += 1")
+    copy.edit("data/dedup/similarity.py", "values >= least", "values > least")
+    copy.edit("data/dedup/compare.py", "NOBODY = -1", "NOBODY = -2")
     copy.edit("data/tokenizers/huggingface.py", "\ndef load(", "\nEXTRA = 1\n\n\ndef load(")
     copy.edit("data/tokenizers/huggingface.py", "    return ", "    return None and ")
     copy.edit("kernels/attention/reference.py", "* scale", "* 2 * scale")
@@ -226,17 +229,20 @@ def add_clean_step(copy: Copy) -> None:
 
 
 def add_dedup(copy: Copy) -> None:
-    near = 'class NearDuplicates(Spec):\n    kind: Literal["near"]\n\n\n'
-    union = 'DedupMethod = Annotated[ExactDuplicates | NearDuplicates, Field(discriminator="kind")]'
-    copy.edit("data/spec.py", "DedupMethod = ExactDuplicates", near + union)
-    copy.add("data/dedup/near.py", "def drop_near(documents):\n    yield from documents\n")
+    sound = 'class SoundDuplicates(Spec):\n    kind: Literal["sound"]\n\n\n'
+    copy.edit(
+        "data/dedup/spec.py",
+        "DedupMethod = Annotated[ExactDuplicates |",
+        f"{sound}DedupMethod = Annotated[SoundDuplicates | ExactDuplicates |",
+    )
+    copy.add("data/dedup/sound.py", "def sound_clusters(documents):\n    return documents\n")
     copy.imports(
-        "data/run.py", "from engine.data.dedup.near import drop_near", "from engine.data.spec import NearDuplicates"
+        "data/run.py",
+        "from engine.data.dedup.sound import sound_clusters",
+        "from engine.data.dedup.spec import SoundDuplicates",
     )
-    copy.arm(
-        "data/run.py", "ExactDuplicates()", "NearDuplicates()", 'kept = drop_near(watched_documents(source, "dedup"))'
-    )
-    copy.also("other", ("method: {kind: exact}", "method: {kind: near}"))
+    copy.arm("data/run.py", "ExactDuplicates()", "SoundDuplicates()", "found = sound_clusters(source)")
+    copy.also("other", ("method: {kind: exact}", "method: {kind: sound}"))
 
 
 def add_tokenizer(copy: Copy) -> None:
@@ -358,7 +364,7 @@ ADDITIONS = [
     (add_schedule, TRAIN, {"train.schedule._flat"}),
     (add_backend, TRAIN, {"kernels.attention.tiled.attention"}),
     (add_clean_step, CLEAN, {"data.clean.most_chars"}),
-    (add_dedup, UNIQUE, {"data.dedup.near.drop_near"}),
+    (add_dedup, UNIQUE, {"data.dedup.sound.sound_clusters"}),
     (add_tokenizer, TOKENIZER, {"data.tokenizers.plain_bytes.make", "data.tokenizers.plain_bytes.load"}),
     (add_mix, ROWS, {"data.even.pack_even"}),
     (add_reader, CORPUS, {"data.readers.csv.read_csv"}),

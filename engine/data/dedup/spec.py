@@ -87,7 +87,11 @@ class Unverified(Spec):
 
 
 class JaccardAtLeast(Spec):
-    """A pair from a shared band counts only if the exact Jaccard similarity of its shingles is at least this."""
+    """A pair from a shared band counts only if the exact Jaccard similarity of its shingles is at least `least`.
+
+    Of the documents that share a band, the first by the keep rule is held against each of the others; those that fail
+    are held against the first of them, and so on. So each pair of a band is measured that no earlier one has settled.
+    """
 
     kind: Literal["jaccard"]
     least: Annotated[float, Field(gt=0, le=1)]
@@ -97,7 +101,7 @@ Verify = Annotated[Unverified | JaccardAtLeast, Field(discriminator="kind")]
 
 
 class NearDuplicates(Spec):
-    """Documents that share a band are connected, and the connected components are the clusters."""
+    """Documents of one text or with a band in common are connected; the connected components are the clusters."""
 
     kind: Literal["near"]
     bands: Ref
@@ -122,7 +126,11 @@ class Keep(Spec):
 
 
 class Dedup(Spec):
-    """Duplicates out. Outputs: `documents`, `dropped` (id, source, domain, reason, stands_for, similarity)."""
+    """Duplicates out. Outputs: `documents`, `dropped` (id, source, domain, reason, stands_for, measured).
+
+    `exact_duplicate` has the text of the document that stands for it; `near_duplicate` has another, and `measured` is
+    the exact Jaccard similarity of the two, which may lie below any threshold where a chain connects them.
+    """
 
     toolchain: ClassVar[Literal["data", "compute"]] = "data"
     kind: Literal["dedup"]
