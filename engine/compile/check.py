@@ -192,21 +192,24 @@ def _lead(number: int | None, model: Model, path: str) -> Iterator[tuple[str, st
 
 
 def _priority(stage: Dedup, above: Runs) -> Iterator[tuple[str, str]]:
-    """Names in the keep rule that nothing has."""
+    """Names in the keep rule that nothing has, or that stand twice."""
     named = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
+    for index, (path, name) in enumerate(named.items()):
+        if name in stage.keep.priority[:index]:
+            yield path, f"the name {name!r} stands twice; only its first place could count"
     match stage.keep.by:
         case "domain":
             yield from _domains(named, domains(stage.documents, above))
         case "source":
-            known = tuple(sorted({source.name for source in sources(stage.documents, above)}))
-            for path, name in named.items():
-                if name not in known:
-                    yield (
-                        path,
-                        f"no source has the name {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}",
-                    )
+            yield from _sources(named, tuple(sorted({source.name for source in sources(stage.documents, above)})))
         case _:
             assert_never(stage.keep.by)
+
+
+def _sources(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for path, name in named.items():
+        if name not in known:
+            yield path, f"no source has the name {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}"
 
 
 def domains(ref: Ref, above: Runs) -> tuple[str, ...]:

@@ -71,6 +71,14 @@ CASES = {
         "stages.unique.keep.priority.1: no source has the domain 'porse'; the documents are of notes, prose"
         " (did you mean 'prose'?)",
     ),
+    "priority of sources": (
+        ("method: {kind: exact}", "method: {kind: exact}\n    keep: {by: source, priority: [notes, porse]}"),
+        "stages.unique.keep.priority.1: no source has the name 'porse'; there are notes, prose (did you mean 'prose'?)",
+    ),
+    "priority twice": (
+        ("method: {kind: exact}", "method: {kind: exact}\n    keep: {priority: [notes, prose, notes]}"),
+        "stages.unique.keep.priority.2: the name 'notes' stands twice",
+    ),
 }
 
 

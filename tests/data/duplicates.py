@@ -145,7 +145,7 @@ def _groups(
     for item in order:
         texts[item.domain if stage.scope == "local" else "", item.text].append(item)
     buckets: Mapping[Any, list[Document]] = defaultdict(list)
-    for (scope, _), (first, *_others) in texts.items():
+    for (scope, _), (first, *_others) in texts.items() if isinstance(stage.method, NearDuplicates) else ():
         for band in enumerate(bands_of(first)):
             buckets[scope, band].append(first)
     return list(texts.values()), list(buckets.values())
