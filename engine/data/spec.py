@@ -85,7 +85,7 @@ class SentencePieceBpe(Spec):
     character_coverage: Annotated[float, Field(gt=0, le=1)] = 0.9995
     train_chars: Count
     """At most so many characters are read, in the order of the documents, a fair share from each domain."""
-    specials: tuple[str, ...] = Field(default=(), json_schema_extra={NEUTRAL: []})
+    specials: tuple[str, ...] = Field(default=(), json_schema_extra={NEUTRAL: ()})  # type: ignore[dict-item]
     """Tokens that are one id each and never part of another, for instance `<fim_prefix>`; they come after the bytes."""
 
 

@@ -65,7 +65,7 @@ class AdamW(Spec):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     eps: Positive = 1e-8
     weight_decay: NonNegative
-    later_decays: tuple[DecayPhase, ...] = Field(default=(), json_schema_extra={NEUTRAL: []})
+    later_decays: tuple[DecayPhase, ...] = Field(default=(), json_schema_extra={NEUTRAL: ()})  # type: ignore[dict-item]
     """Phases after the first, in order: SlimPajama-DC's progressive training on weight decay goes 0, 0.5, 0.1."""
     clip: Positive
     """Largest global gradient norm."""
