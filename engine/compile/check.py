@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import fsum
 from typing import assert_never
 
+from engine.compile.claims import claim_problems
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
 from engine.compile.pretrained import source_problems
@@ -13,7 +14,7 @@ from engine.data.mix.spec import ByWeight, Deal, Fim, Sample
 from engine.data.sources.spec import Source
 from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, Plant, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
-from engine.evaluate.spec import ByDocument, ClaimsPlan, Joined, NoBaseline, Perplexity
+from engine.evaluate.spec import ByDocument, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
 from engine.models.pretrained.spec import Import
 from engine.models.spec import Alibi, AlibiGpt, Llama, Mamba2, Model, PartialRotary
@@ -73,19 +74,6 @@ def _products(stage: Stage, numerics: Numerics) -> Iterator[tuple[str, str]]:
 def named(stage: Stage, above: Runs) -> set[str]:
     """The runs that a stage refers to."""
     return {run for _, ref in references(stage) for run in named_runs(ref.parts, above)}
-
-
-def claim_problems(experiment: Experiment) -> Iterator[Problem]:
-    """Claims with unknown references, and ids that stand twice."""
-    seen: set[str] = set()
-    for index, claim in enumerate(experiment.claims):
-        if claim.id in seen:
-            yield Problem(f"the id {claim.id!r} stands twice; every claim needs its own", f"claims.{index}.id")
-        seen.add(claim.id)
-    if experiment.claims:
-        stage = ClaimsPlan(kind="claims", claims=experiment.claims, tokenizer_kinds=())
-        for problem in reference_problems(CLAIMS, stage, experiment.stages):
-            yield Problem(problem.message, problem.path.removeprefix(f"stages.{CLAIMS}."))
 
 
 def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from engine.experiment import Lowered, Stage
 from engine.spec.errors import Problem
 from engine.spec.nearest import did_you_mean
-from engine.spec.ref import Ref, RefParts
+from engine.spec.ref import Ref, RefParts, is_named
 from engine.spec.refs import references
 from engine.train.spec import Train
 
@@ -54,9 +54,9 @@ def cell_of(run: str) -> str:
 
 
 def named_runs(parts: RefParts, runs: Runs) -> tuple[str, ...]:
-    """The runs that a reference names: one, or all cells of a matrix."""
-    if parts.cell == "*":
-        return tuple(run for run in runs if stage_of(run) == parts.stage)
+    """The runs that a reference names: one, or all cells of a matrix, or those of some."""
+    if "*" in parts.cell:
+        return tuple(run for run in runs if stage_of(run) == parts.stage and is_named(cell_of(run), parts.cell))
     run = f"{parts.stage}[{parts.cell}]" if parts.cell else parts.stage
     return (run,) if run in runs else ()
 

@@ -1,8 +1,7 @@
 """Claims as executable checks: what was measured, whether it is enough, and the verdict that follows."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never, final
+from typing import assert_never
 
 from pydantic import JsonValue
 
@@ -10,19 +9,18 @@ from engine.artifacts.progress import progress
 from engine.artifacts.read import Inputs, read_array
 from engine.data.provenance import check_rows
 from engine.evaluate.disjoint import shared_documents
-from engine.evaluate.spec import AtMost, Check, Claim, Claims, Disjoint, EqualContent, Metric, Traced
+from engine.evaluate.finding import Finding, exactly
+from engine.evaluate.spec import AtMost, Check, Claim, Claims, Disjoint, EqualContent, Traced
+from engine.evaluate.statistics.best import best
+from engine.evaluate.statistics.bound import bound
+from engine.evaluate.statistics.judge import Holds
+from engine.evaluate.statistics.ordered import ordered
+from engine.evaluate.statistics.paired import interaction, paired
+from engine.evaluate.statistics.ranks import ranks
+from engine.evaluate.statistics.reported import measured, told
+from engine.evaluate.statistics.shares import shares
+from engine.evaluate.statistics.spec import Best, Bound, Interaction, Ordered, Paired, Ranks, Shares
 from engine.evaluate.verdict import Outcome, Verdict
-from engine.spec.errors import ArtifactError
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of a check: `threshold` says what had to be true, `numbers` what was measured."""
-
-    holds: bool
-    threshold: str
-    numbers: dict[str, JsonValue]
 
 
 def check_claims(stage: Claims, inputs: Inputs, scratch: Path) -> list[Verdict]:
@@ -34,16 +32,19 @@ def check_claims(stage: Claims, inputs: Inputs, scratch: Path) -> list[Verdict]:
 def judged(claim: Claim, finding: Finding) -> Verdict:
     """The verdict; a paper's claim that does not hold here is *not reproduced*, which does not call it false."""
     missed: Outcome = "not reproduced" if claim.class_ == "paper" else "fails"
+    outcomes: dict[Holds, Outcome] = {"yes": "holds", "no": missed, "undecided": "undecided"}
     return Verdict.model_validate(
         {
             "id": claim.id,
             "class": claim.class_,
             "says": claim.says,
             "source": claim.source,
+            "amended": claim.amended,
             "check": claim.check.kind,
-            "verdict": "holds" if finding.holds else missed,
+            "verdict": outcomes[finding.holds],
             "threshold": finding.threshold,
             "numbers": finding.numbers,
+            "statistics": finding.statistics,
         }
     )
 
@@ -59,6 +60,20 @@ def check(wanted: Check, inputs: Inputs, scratch: Path) -> Finding:
             return traced(wanted, inputs)
         case Disjoint():
             return disjoint(wanted, inputs, scratch)
+        case Paired():
+            return paired(wanted, inputs)
+        case Best():
+            return best(wanted, inputs)
+        case Ordered():
+            return ordered(wanted, inputs)
+        case Bound():
+            return bound(wanted, inputs)
+        case Interaction():
+            return interaction(wanted, inputs)
+        case Ranks():
+            return ranks(wanted, inputs)
+        case Shares():
+            return shares(wanted, inputs)
         case _:
             assert_never(wanted)
 
@@ -67,30 +82,15 @@ def equal_content(wanted: EqualContent, inputs: Inputs) -> Finding:
     """Two outputs have one content digest."""
     left, right = inputs.one(wanted.left), inputs.one(wanted.right)
     numbers: dict[str, JsonValue] = {wanted.left: left.digest, wanted.right: right.digest}
-    return Finding(left.digest == right.digest, f"{wanted.left} = {wanted.right}, by content digest", numbers)
+    return exactly(left.digest == right.digest, f"{wanted.left} = {wanted.right}, by content digest", numbers)
 
 
 def at_most(wanted: AtMost, inputs: Inputs) -> Finding:
     """left <= factor * right."""
     left, right = measured(wanted.left, inputs), measured(wanted.right, inputs)
-    bound = wanted.factor * right
-    left_name, right_name = (f"{side.of.parts.stage} {side.key}" for side in (wanted.left, wanted.right))
-    numbers: dict[str, JsonValue] = {"left": left, "right": right, "factor": wanted.factor, "bound": bound}
-    return Finding(left <= bound, f"{left_name} <= {wanted.factor:g} * {right_name}", numbers)
-
-
-def measured(metric: Metric, inputs: Inputs) -> float:
-    """The number that a finished run reports under a dotted path."""
-    source = inputs.one(metric.of)
-    value: JsonValue = source.manifest.metrics
-    for key in metric.key.split("."):
-        if not isinstance(value, dict) or key not in value:
-            known = ", ".join(sorted(value)) if isinstance(value, dict) else "nothing below it"
-            raise ArtifactError(f"{source.run} reports no metric {metric.key!r}: there is no {key!r}; it has {known}")
-        value = value[key]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ArtifactError(f"{source.run}: metric {metric.key!r} is {value!r:.60}, not a number; name one below it")
-    return float(value)
+    most = wanted.factor * right
+    numbers: dict[str, JsonValue] = {"left": left, "right": right, "factor": wanted.factor, "bound": most}
+    return exactly(left <= most, f"{told(wanted.left)} <= {wanted.factor:g} * {told(wanted.right)}", numbers)
 
 
 def traced(wanted: Traced, inputs: Inputs) -> Finding:
@@ -103,7 +103,7 @@ def traced(wanted: Traced, inputs: Inputs) -> Finding:
     numbers: dict[str, JsonValue] = {"rows": len(read_array(rows.folder, "ids")), "problems": len(problems)}
     if problems:
         numbers["first"] = problems[0]
-    return Finding(not problems, "0 problems in any row", numbers)
+    return exactly(not problems, "0 problems in any row", numbers)
 
 
 def disjoint(wanted: Disjoint, inputs: Inputs, scratch: Path) -> Finding:
@@ -115,4 +115,4 @@ def disjoint(wanted: Disjoint, inputs: Inputs, scratch: Path) -> Finding:
         "shared_texts": found.texts,
         "shared_groups": found.groups,
     }
-    return Finding(found.texts == 0 and found.groups == 0, "0 shared texts, 0 shared groups", numbers)
+    return exactly(found.texts == 0 and found.groups == 0, "0 shared texts, 0 shared groups", numbers)

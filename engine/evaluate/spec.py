@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from engine.data.spec import TokenizerKind
+from engine.evaluate.statistics.spec import Best, Bound, Interaction, Metric, Ordered, Paired, Ranks, Shares
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
 from engine.spec.base import NEUTRAL, Spec
@@ -86,14 +87,6 @@ class PerplexityPlan(Perplexity):
     tokenizer_kind: TokenizerKind
 
 
-class Metric(Spec):
-    """A number that a stage reports."""
-
-    of: Ref
-    key: str
-    """Dotted path in the stage's metrics, for instance `all.token_perplexity`."""
-
-
 class EqualContent(Spec):
     """Two outputs have the same content digest."""
 
@@ -129,7 +122,10 @@ class Disjoint(Spec):
     right: Ref
 
 
-Check = Annotated[EqualContent | AtMost | Traced | Disjoint, Field(discriminator="kind")]
+Check = Annotated[
+    EqualContent | AtMost | Traced | Disjoint | Paired | Best | Ordered | Bound | Interaction | Ranks | Shares,
+    Field(discriminator="kind"),
+]
 
 
 class Claim(Spec):
@@ -139,6 +135,8 @@ class Claim(Spec):
     class_: Literal["paper", "invariant", "lore"] = Field(alias="class")
     says: str
     source: str = "this project"
+    amended: str = Field(default="", json_schema_extra={NEUTRAL: ""})
+    """What was changed in the check after a first result was seen, from what, and why; it stands beside the verdict."""
     check: Check
 
 

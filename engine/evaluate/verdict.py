@@ -8,16 +8,21 @@ from pydantic import Field, JsonValue
 
 from engine.artifacts.draft import json_part
 from engine.artifacts.manifest import output_of
-from engine.spec.base import Spec
+from engine.evaluate.statistics.judge import Statistics
+from engine.spec.base import NEUTRAL, Spec
+from engine.spec.canonical import plain
 
 VERDICTS = "verdicts"
 VERDICTS_FILE = "claims.json"
 
-Outcome = Literal["holds", "fails", "not reproduced"]
+Outcome = Literal["holds", "fails", "not reproduced", "undecided"]
 
 
 class Verdict(Spec):
-    """A claim and its outcome: `not reproduced` for a paper's claim, `fails` for one of ours or of the field."""
+    """A claim and its outcome: `not reproduced` for a paper's claim, `fails` for one of ours or of the field.
+
+    `undecided` where the interval over seeds reaches to both sides of what had to be true.
+    """
 
     id: str
     class_: Literal["paper", "invariant", "lore"] = Field(alias="class")
@@ -29,12 +34,16 @@ class Verdict(Spec):
     threshold: str
     """What had to be true, in words and numbers."""
     numbers: dict[str, JsonValue]
-    """What was measured."""
+    """What was measured; over seeds, the mean of each cell."""
+    statistics: Statistics | None = Field(default=None, json_schema_extra={NEUTRAL: None})
+    """Seeds, intervals and the smallest effect, where runs were repeated."""
+    amended: str = Field(default="", json_schema_extra={NEUTRAL: ""})
+    """What was changed in the check after a first result was seen."""
 
 
 def verdict_json(verdict: Verdict) -> dict[str, JsonValue]:
     """A verdict as JSON data."""
-    data: dict[str, JsonValue] = verdict.model_dump(mode="json", by_alias=True)
+    data: dict[str, JsonValue] = plain(verdict)
     return data
 
 

@@ -1,11 +1,14 @@
-"""References meet the matrix: `rows@rows` in the cell seed=1 means `rows[seed=1]@rows`; `rows[*]@rows` is all cells."""
+"""References meet the matrix: `rows@rows` in the cell seed=1 means `rows[seed=1]@rows`; `rows[*]@rows` is all cells.
+
+`rows[mix=dc6,seed=*]@rows` is all cells of one mix.
+"""
 
 from collections.abc import Iterable, Mapping
 
 from engine.spec.errors import Problem
 from engine.spec.matrix import STAGES, Axes, Expansion
 from engine.spec.nearest import nearest
-from engine.spec.ref import Ref, RefParts, is_ref
+from engine.spec.ref import Ref, RefParts, is_named, is_ref
 from engine.spec.shape import Shape, leaves
 from engine.spec.tree import Node, dotted, put
 from engine.spec.yaml import scalar, spell
@@ -69,6 +72,12 @@ def _matched(parts: RefParts, here: Axes, cells: Mapping[str, Mapping[str, Axes]
     if not cell and not axes.keys() <= here.keys():
         raise _NoCellError(f"{stage} has a matrix over {', '.join(axes)}; {_allowed(stage, output, known)}")
     wanted = _spelled(cell) if cell else ",".join(f"{axis}={here[axis]}" for axis in axes)
+    if "=*" in wanted:
+        if not any(is_named(each, wanted) for each in known):
+            raise _NoCellError(
+                f"{stage} has no cells [{cell}]; name each of its axes {', '.join(axes)}, `*` for all of one"
+            )
+        return f"{stage}[{wanted}]@{output}"
     if wanted not in known:
         near = nearest(wanted, known) if cell else ""
         hint = f" (did you mean [{near}]?)" if near else ""

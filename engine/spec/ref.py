@@ -15,7 +15,10 @@ _REF = re.compile(rf"(?P<stage>{NAME})(?:\[(?P<cell>[^\[\]@]+)\])?@(?P<output>\*
 
 @final
 class Ref(str):
-    """`stage@output`, `stage[axis=value]@output`, `stage[*]@output` (all cells) or `stage@*` (all checkpoints)."""
+    """`stage@output`, `stage[axis=value]@output`, `stage[*]@output` (all cells) or `stage@*` (all checkpoints).
+
+    `stage[axis=value,seed=*]@output` is the cells of every seed.
+    """
 
     __slots__ = ()
 
@@ -46,8 +49,20 @@ def is_ref(text: str) -> bool:
     return _REF.fullmatch(text) is not None
 
 
+def axes_of(cell: str) -> dict[str, str]:
+    """The axes of a cell, `mix=dc1,seed=2`, and the texts of their values; none for no cell."""
+    return {axis: value for axis, _, value in (part.partition("=") for part in cell.split(",") if part)}
+
+
+def is_named(cell: str, by: str) -> bool:
+    """Whether a reference to cells, `*` or one with `*` for values of some axes, names this one; axes are sorted."""
+    ours, theirs = cell.split(","), by.split(",")
+    fits = (a == b or b == f"{a.partition('=')[0]}=*" for a, b in zip(ours, theirs, strict=False))
+    return by == "*" or (len(ours) == len(theirs) and all(fits))
+
+
 class RefParts(NamedTuple):
-    """What a reference names; `cell` is empty for a stage without a matrix, `*` for all cells."""
+    """What a reference names; `cell` is empty for a stage without a matrix, `*` or has `*` where it names several."""
 
     stage: str
     cell: str

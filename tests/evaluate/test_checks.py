@@ -13,8 +13,10 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.read import Input, Inputs
 from engine.data.documents import SCHEMA, Document
-from engine.evaluate.checks import Finding, check, check_claims, judged
+from engine.evaluate.checks import check, check_claims, judged
+from engine.evaluate.finding import Finding
 from engine.evaluate.spec import AtMost, Claim, Claims, Disjoint, EqualContent
+from engine.evaluate.statistics.judge import Holds
 from engine.evaluate.verdict import metrics
 from engine.spec.canonical import canonical, digest
 from engine.spec.errors import ArtifactError
@@ -77,7 +79,7 @@ def test_equal_content_compares_digests(draft: Draft, right: str, holds: bool) -
     draft2 = Draft(draft.folder)
     wanted = EqualContent.model_validate({"kind": "equal_content", "left": "a@step-1", "right": "b@step-2"})
     found = check(wanted, inputs(source(draft2, "a@step-1"), source(draft2, "b@step-2")), draft.folder)
-    assert found.holds is holds
+    assert found.holds == ("yes" if holds else "no")
     assert set(found.numbers) == {"a@step-1", "b@step-2"}
 
 
@@ -92,7 +94,7 @@ def test_at_most_compares_metrics(draft: Draft, factor: float, holds: bool) -> N
     put_file(draft, "scores", "x")
     found = inputs(source(draft, "p@scores", {"all": {"ppl": 25.0}, "unigram": {"ppl": 100}}))
     finding = check(at_most(factor), found, draft.folder)
-    assert finding.holds is holds
+    assert finding.holds == ("yes" if holds else "no")
     assert finding.numbers == {"left": 25.0, "right": 100.0, "factor": factor, "bound": factor * 100}
     assert finding.threshold == f"p all.ppl <= {factor} * p unigram.ppl"
 
@@ -123,7 +125,7 @@ def test_disjoint_finds_shared_texts_and_groups(
     put_documents(draft, "heldout", heldout)
     wanted = Disjoint.model_validate({"kind": "disjoint", "left": "s@train", "right": "s@heldout"})
     finding = check(wanted, inputs(source(draft, "s@train"), source(draft, "s@heldout")), draft.folder)
-    assert finding.holds is (texts == groups == 0)
+    assert (finding.holds == "yes") is (texts == groups == 0)
     assert (finding.numbers["shared_texts"], finding.numbers["shared_groups"]) == (texts, groups)
     assert finding.numbers["left_documents"] == 3
     assert not list(draft.folder.glob(".keys-*"))
@@ -132,13 +134,15 @@ def test_disjoint_finds_shared_texts_and_groups(
 @pytest.mark.parametrize(
     ("class_", "holds", "verdict"),
     [
-        ("paper", True, "holds"),
-        ("paper", False, "not reproduced"),
-        ("invariant", False, "fails"),
-        ("lore", False, "fails"),
+        ("paper", "yes", "holds"),
+        ("paper", "no", "not reproduced"),
+        ("paper", "undecided", "undecided"),
+        ("invariant", "no", "fails"),
+        ("invariant", "undecided", "undecided"),
+        ("lore", "no", "fails"),
     ],
 )
-def test_the_verdict_follows_from_class_and_finding(class_: str, holds: bool, verdict: str) -> None:
+def test_the_verdict_follows_from_class_and_finding(class_: str, holds: Holds, verdict: str) -> None:
     wanted = claim({"kind": "equal_content", "left": "a@x", "right": "b@x"}, class_)
     assert judged(wanted, Finding(holds, "a = b", {})).verdict == verdict
 
@@ -168,5 +172,5 @@ def test_traced_gives_the_first_problem(draft: Draft, monkeypatch: pytest.Monkey
     refs = {"rows": "r@rows", "provenance": "r@provenance", "documents": "s@train", "tokenizer": "t@model"}
     wanted = claim({"kind": "traced", **refs}).check
     finding = check(wanted, inputs(*(source(draft, ref) for ref in refs.values())), draft.folder)
-    assert not finding.holds
+    assert finding.holds == "no"
     assert finding.numbers == {"rows": 3, "problems": 1, "first": "row 2 is not its text"}
