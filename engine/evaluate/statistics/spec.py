@@ -72,7 +72,7 @@ class Design(Spec):
 
     Intervals are Student's, two-sided. The smallest effect that a design could see is (t(level) + t(power)) standard
     errors: a true effect of that size has its interval on one side of zero with probability `power`, to the
-    approximation that takes quantiles of the central t.
+    approximation that takes quantiles of the central t (0.77 for three runs and 0.79 for five, where 0.8 is wanted).
     """
 
     axis: str = "seed"
