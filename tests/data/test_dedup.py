@@ -34,6 +34,7 @@ def test_globally_the_first_domain_of_the_priority_stays_then_the_smallest_id(tm
     lost = {"code-source": {source: 1 if first == "code" else 2}, "wiki-source": {source: 2 if first == "code" else 1}}
     assert built.metrics["stand_ins"] == lost
     assert built.metrics["dropped_bytes"] == {name[:4]: 4 * count[source] for name, count in lost.items()}
+    assert built.metrics["kept_bytes"] == ({"wiki": 9} if first == "wiki" else {"code": 4, "wiki": 5})
     assert (built.metrics["clusters"], built.metrics["largest_cluster"]) == (1, 4)
 
 

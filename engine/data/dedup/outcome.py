@@ -35,11 +35,13 @@ def write_outcome(
             _refuse_other_texts(documents, rows, piece.first, found)
             numbers = found.ranking.number[piece.first : piece.first + len(rows)]
             stays = found.root[numbers] == numbers
-            for batch in rows.filter(pa.array(stays)).cast(SCHEMA).to_batches():
+            kept = rows.filter(pa.array(stays))
+            for batch in kept.cast(SCHEMA).to_batches():
                 table.write(batch)
             gone = rows.filter(pa.array(~stays))
             drops.write(_dropped(gone, numbers[~stays], found))
-            tally.add(gone, numbers[~stays])
+            tally.keep(kept, numbers[stays])
+            tally.drop(gone, numbers[~stays])
         refuse_empty(table.documents, f"{documents.run} has none")
     sizes = _sizes(found.root, folder)
     return table.metrics() | drops.metrics() | tally.metrics() | sizes | found.metrics | {"spilled_bytes": found.bytes}
@@ -70,28 +72,36 @@ def _dropped(gone: pa.Table, numbers: Numbers, found: Clustering) -> pa.RecordBa
 
 @final
 class _Tally:
-    """Who stands for whom, by source, and how much text went, by domain."""
+    """Who stands for whom, by source, and how much text stayed and went, by domain."""
 
     def __init__(self, found: Clustering) -> None:
         self._found = found
         self._stand_ins: dict[str, Counter[str]] = {}
-        self._bytes: Counter[str] = Counter()
+        self._kept: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
 
-    def add(self, gone: pa.Table, numbers: Numbers) -> None:
+    def drop(self, gone: pa.Table, numbers: Numbers) -> None:
         ranking, entries = self._found.ranking, self._found.entries
-        sources, domains = entries.sources.names, entries.domains.names
+        sources = entries.sources.names
         pairs = np.stack([ranking.source[numbers], ranking.source[self._found.root[numbers]]], axis=1)
         for (source, by), count in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
             self._stand_ins.setdefault(sources[source], Counter())[sources[by]] += int(count)
-        lengths = pc.binary_length(gone.column("text")).to_numpy()
-        codes = ranking.domain[numbers]
+        self._weigh(gone, numbers, self._dropped)
+
+    def keep(self, kept: pa.Table, numbers: Numbers) -> None:
+        self._weigh(kept, numbers, self._kept)
+
+    def _weigh(self, rows: pa.Table, numbers: Numbers, into: Counter[str]) -> None:
+        domains, codes = self._found.entries.domains.names, self._found.ranking.domain[numbers]
+        lengths = pc.binary_length(rows.column("text")).to_numpy()
         for code in np.unique(codes):
-            self._bytes[domains[code]] += int(lengths[codes == code].sum())
+            into[domains[code]] += int(lengths[codes == code].sum())
 
     def metrics(self) -> dict[str, JsonValue]:
         """`stand_ins` has, for each source that lost documents, how many of what source stand for them."""
         return {
-            "dropped_bytes": by_domain(self._bytes),
+            "kept_bytes": by_domain(self._kept),
+            "dropped_bytes": by_domain(self._dropped),
             "stand_ins": {source: by_domain(counts) for source, counts in sorted(self._stand_ins.items())},
         }
 
