@@ -26,6 +26,7 @@ from engine.data.dedup.spec import (
 )
 from engine.data.documents import DocumentTable, refuse_empty, watched_documents
 from engine.data.ingest import ingest
+from engine.data.leaks.decontaminate import decontaminate
 from engine.data.pack import pack
 from engine.data.plant import plant
 from engine.data.scratch import scratch_folder
@@ -76,17 +77,24 @@ def run_compare_drops(stage: CompareDrops, inputs: Inputs, out: Draft, _placemen
 
 def run_minhash(stage: MinHash, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """The bands of every document."""
-    raise NotImplementedError
+    from engine.data.dedup.minhash import minhash  # wants libraries of the extra `data`
+
+    return minhash(stage, inputs.one(stage.documents), out, placement)
 
 
 def run_decontaminate(stage: Decontaminate, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """The documents that repeat no protected one."""
-    raise NotImplementedError
+    return decontaminate(stage, inputs, out, placement)
 
 
-def run_banding_recall(stage: BandingRecall, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+def run_banding_recall(stage: BandingRecall, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
     """How often graded pairs share a band."""
-    raise NotImplementedError
+    from engine.data.dedup.recall import banding_recall  # wants libraries of the extra `data`
+
+    scores = banding_recall(stage, inputs.one(stage.documents))
+    out.json("scores", "scores.json", scores)
+    out.close("scores")
+    return scores
 
 
 def run_plant(stage: Plant, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
