@@ -9,18 +9,24 @@ from typing import Literal, final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from engine.evaluate.statistics.judge import Estimate, Statistics
 from engine.evaluate.verdict import VERDICTS, Outcome, Verdict, metrics, verdict_json, verdicts_digest
 from engine.spec.errors import ArtifactError, SpecError
 from engine.spec.nearest import did_you_mean
 
 CLAIMS_FILE = "claims.json"
+SHOWN = 3  # estimates of one claim in a table
 CLASSES: tuple[Literal["paper", "invariant", "lore"], ...] = ("paper", "invariant", "lore")
 CLASS_TITLES = {
     "paper": "Statements of papers",
     "invariant": "Invariants of this engine",
     "lore": "Lore of the field",
 }
-_OTHERS: tuple[tuple[Outcome, str], ...] = (("not reproduced", "not reproduced"), ("fails", "failing"))
+_OTHERS: tuple[tuple[Outcome, str], ...] = (
+    ("not reproduced", "not reproduced"),
+    ("fails", "failing"),
+    ("undecided", "undecided"),
+)
 
 
 @final
@@ -112,6 +118,32 @@ def _short(value: JsonValue) -> str:
             return str(value)
 
 
+def interval_text(estimate: Estimate) -> str:
+    """`-0.5 [-0.7, -0.3]`; of a run without seeds the number alone."""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.mean:.4g}"
+    return f"{estimate.mean:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
+
+
+def effect_text(statistics: Statistics) -> str:
+    """The smallest effect that each estimate could have shown; the first ones where there are many."""
+    effects = [f"{one.smallest_effect:.3g}" for one in shown(statistics) if one.smallest_effect is not None]
+    return "; ".join(effects)
+
+
+def intervals_text(statistics: Statistics) -> str:
+    """What was estimated, with its intervals; the first ones where there are many."""
+    first = shown(statistics)
+    more = len(statistics.estimates) - len(first)
+    told = [interval_text(one) if len(first) == 1 else f"{one.what}: {interval_text(one)}" for one in first]
+    return "; ".join(told) + (f"; {more} more in the plot" if more else "")
+
+
+def shown(statistics: Statistics) -> tuple[Estimate, ...]:
+    """The estimates that stand in a table: the first ones, which decide where the claim is of a best cell."""
+    return statistics.estimates[:SHOWN]
+
+
 def claims_table(rows: Sequence[ClaimRow]) -> str:
     """The claims class by class, for people."""
     if not rows:
@@ -125,8 +157,15 @@ def claims_table(rows: Sequence[ClaimRow]) -> str:
 
 
 def _lines(row: ClaimRow) -> list[str]:
-    verdict = row.verdict
-    return [
+    verdict, indent = row.verdict, " " * 16
+    lines = [
         f"  {verdict.verdict:<14} {row.experiment}/{verdict.id}: {verdict.says}  [{verdict.source}]",
-        f"  {'':<14} wanted {verdict.threshold}; found {numbers_text(verdict.numbers)}",
+        f"{indent} wanted {verdict.threshold}; found {numbers_text(verdict.numbers)}",
     ]
+    if verdict.statistics is not None and verdict.statistics.seeds:
+        found = verdict.statistics
+        lines.append(
+            f"{indent} {intervals_text(found)} at {found.level:.0%} over {found.axis} {', '.join(found.seeds)}; "
+            f"smallest effect {effect_text(found)}"
+        )
+    return lines + ([f"{indent} amended after a result was seen: {verdict.amended}"] if verdict.amended else [])
