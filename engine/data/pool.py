@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from threading import Thread
 from typing import TypeVar, assert_never
 
@@ -23,21 +24,23 @@ def in_order(task: Callable[[A], B], work: Iterable[tuple[K, A]], placement: Pla
     if placement.executor == "process" and placement.workers == 1:
         yield from ((key, task(argument)) for key, argument in work)
         return
-    pool = _executor(placement)
     waiting: deque[tuple[K, Future[B]]] = deque()
-    try:
-        for key, argument in work:
-            waiting.append((key, pool.submit(task, argument)))
-            if len(waiting) >= AHEAD * placement.workers:
+    with _executor(placement) as pool:
+        try:
+            for key, argument in work:
+                waiting.append((key, pool.submit(task, argument)))
+                if len(waiting) >= AHEAD * placement.workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
-def _executor(placement: Placement) -> Executor:
+def _executor(placement: Placement) -> AbstractContextManager[Executor]:
     match placement.executor:
         case "process":
             context = multiprocessing.get_context("spawn")
@@ -48,15 +51,17 @@ def _executor(placement: Placement) -> Executor:
             assert_never(placement.executor)
 
 
-def _dask(scheduler: str) -> Executor:
+@contextmanager
+def _dask(scheduler: str) -> Iterator[Executor]:
     """Dask's own executor; its workers import this engine and see the project folder under the same path."""
     try:
         from distributed import Client  # of the extra `cluster`
     except ImportError as error:
         raise SpecError("FACSIMILE_SCHEDULER asks for dask; pip install 'facsimile-llm[cluster]'") from error
-    client = Client(scheduler, set_as_default=False)  # type: ignore[no-untyped-call]
-    executor: Executor = client.get_executor()  # type: ignore[no-untyped-call]
-    return executor
+    with Client(scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        executor: Executor = client.get_executor(pure=False)  # equal tasks are not one: they write files
+        with executor:
+            yield executor
 
 
 def _end_with_parent() -> None:

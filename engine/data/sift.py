@@ -37,8 +37,16 @@ Sieve = Callable[[Iterator[Document], Drop], Iterator[Document]]
 
 def sift(source: Input, sieve: Sieve, out: Draft, placement: Placement, label: str) -> dict[str, JsonValue]:
     """Writes and closes `documents` and `dropped`; gives the counts. ArtifactError when nothing is left."""
+    with scratch_folder(out) as folder:
+        return sift_in(folder, source, sieve, out, placement, label)
+
+
+def sift_in(
+    folder: Path, source: Input, sieve: Sieve, out: Draft, placement: Placement, label: str
+) -> dict[str, JsonValue]:
+    """`sift` for a sieve that reads what lies in the scratch folder already."""
     pieces = partitions(source, placement)
-    with scratch_folder(out) as folder, DocumentTable(out, "documents") as table, Drops(out) as drops:
+    with DocumentTable(out, "documents") as table, Drops(out) as drops:
         work = ((folder / f"{number:08d}", (piece, folder / f"{number:08d}")) for number, piece in enumerate(pieces))
         done = in_order(partial(_sift_one, sieve), work, placement)
         for target, _ in progress(done, len(pieces), "parts", label):

@@ -9,14 +9,17 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from engine.data.pool import in_order
+from tests.data.built import placement
 
 ROOT = Path(__file__).parent.parent.parent
 PARENT = """
 import sys
+from pathlib import Path
 from engine.data.pool import in_order
+from tests.data.built import placement
 from tests.data.test_pool import say_and_wait
 if __name__ == "__main__":
-    list(in_order(say_and_wait, [(n, sys.argv[1]) for n in range(9)], 2))
+    list(in_order(say_and_wait, [(n, sys.argv[1]) for n in range(9)], placement(Path(sys.argv[1]), 2)))
 """
 
 
@@ -26,9 +29,13 @@ def say_and_wait(folder: str) -> None:
     sleep(60)
 
 
-def test_results_come_in_the_order_of_the_work() -> None:
+def test_results_come_in_the_order_of_the_work(tmp_path: Path) -> None:
     work = [(n, -n) for n in range(20)]
-    assert list(in_order(abs, work, 2)) == list(in_order(abs, work, 1)) == [(n, n) for n in range(20)]
+    assert (
+        list(in_order(abs, work, placement(tmp_path, 2)))
+        == list(in_order(abs, work, placement(tmp_path)))
+        == [(n, n) for n in range(20)]
+    )
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
