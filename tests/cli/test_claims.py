@@ -7,7 +7,7 @@ import pytest
 
 from engine.evaluate.verdict import Verdict, metrics, verdicts_digest
 from engine.spec.canonical import pretty
-from tests.cli.conftest import call
+from tests.cli.conftest import build, call
 
 
 def verdict(name: str, class_: str, outcome: str) -> dict[str, Any]:
@@ -81,3 +81,36 @@ def test_reproduce_md_is_checked_and_written(checked: Path) -> None:
     assert call(checked, "claims", "--write", "--json").json == {"written": False}
     page.write_text(page.read_text() + "by hand\n")
     assert call(checked, "claims", "--check", "--json").json == {"current": False}
+
+
+OVER_SEEDS = """\
+claims:
+  - id: larger
+    class: paper
+    says: a larger share held out leaves less to train on
+    check:
+      kind: paired
+      left: {of: "split[seed=*,heldout=0.2]@train", key: train.characters.*, fold: {kind: sum}}
+      right: {of: "split[heldout=0.1,seed=*]@train", key: train.characters.*, fold: {kind: sum}}
+      left_is: lower
+"""
+
+
+def test_a_claim_over_seeds_from_spec_to_page(built: Path) -> None:
+    spec = built / "specs" / "toy" / "cells.yaml"
+    spec.write_text(spec.read_text() + OVER_SEEDS)
+    assert call(built, "compile").code == 0
+    build(built, "cells", "claims")
+    (row,) = call(built, "claims", "toy", "--json").json
+    assert row["verdict"] in ("holds", "undecided")  # two seeds of a few documents
+    statistics = row["statistics"]
+    assert statistics["seeds"] == ["1", "2"]
+    assert statistics["estimates"][0]["mean"] == pytest.approx(
+        row["numbers"]["split[heldout=0.2]"] - row["numbers"]["split[heldout=0.1]"]
+    )
+    assert call(built, "record", "cells").code == 0
+    assert call(built, "claims", "--write").code == 0
+    page = (built / "REPRODUCE.md").read_text()
+    assert "![larger](data/results/cells/plots/larger.svg)" in page
+    assert (built / "data" / "results" / "cells" / "plots" / "larger.svg").is_file()
+    assert call(built, "claims", "--check").code == 0
