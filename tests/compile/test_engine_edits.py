@@ -309,6 +309,8 @@ def add_check(copy: Copy) -> None:
     copy.edit("evaluate/spec.py", "Check = Annotated[", f"{same}Check = Annotated[SameMetric | ")
     copy.imports("evaluate/checks.py", "from engine.evaluate.spec import SameMetric")
     copy.arm("evaluate/checks.py", "EqualContent()", "SameMetric()", "return same_metric(wanted, inputs)")
+    copy.imports("compile/claims.py", "from engine.evaluate.spec import SameMetric")
+    copy.arm("compile/claims.py", "Best()", "SameMetric()", "return")
     copy.edit(
         "evaluate/checks.py",
         "def equal_content(",
