@@ -6,12 +6,13 @@ from typing import assert_never
 
 from engine.compile.claims import claim_problems
 from engine.compile.deepspeed import check_config, deepspeed_config
+from engine.compile.leaks import band_problems, task_problems
 from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
+from engine.compile.origins import sources
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
 from engine.data.mix.spec import ByWeight, Deal, Fim, Sample
-from engine.data.sources.spec import Source
 from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, Plant, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import ByDocument, Joined, NoBaseline, Perplexity
@@ -115,17 +116,9 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             known = domains(stage.documents, above)
             yield from _domains({f"copies.{n}.of": copies.of for n, copies in enumerate(stage.copies)}, known)
             yield from _domains({f"copies.{n}.into": copies.into for n, copies in enumerate(stage.copies)}, known)
-        case (
-            Ingest()
-            | Split()
-            | Clean()
-            | MinHash()
-            | CompareDrops()
-            | Decontaminate()
-            | BandingRecall()
-            | Tokenizer()
-            | Import()
-        ):
+        case Decontaminate():
+            yield from band_problems(stage, above)
+        case Ingest() | Split() | Clean() | MinHash() | CompareDrops() | BandingRecall() | Tokenizer() | Import():
             return
         case _:
             assert_never(stage)
@@ -161,6 +154,7 @@ def _lm_eval(stage: LmEval, above: Runs) -> Iterator[tuple[str, str]]:
     if stage.context_tokens > model.context:
         yield "context_tokens", f"{stage.context_tokens} tokens do not fit the model's context of {model.context}"
     yield from _lead(stage.lead, model, "lead")
+    yield from task_problems(stage, above)
 
 
 def _joined(windows: Joined, stage: Perplexity, model: Model) -> Iterator[tuple[str, str]]:
@@ -203,24 +197,6 @@ def _sources(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple
 def domains(ref: Ref, above: Runs) -> tuple[str, ...]:
     """The domains of the sources that documents come from, sorted."""
     return tuple(sorted({source.domain for source in sources(ref, above)}))
-
-
-def sources(ref: Ref, above: Runs) -> Iterator[Source]:
-    """The sources that documents come from."""
-    for run in named_runs(ref.parts, above):
-        match above[run]:
-            case Ingest(sources=found):
-                yield from found
-            case (
-                Clean(documents=inner)
-                | Dedup(documents=inner)
-                | Plant(documents=inner)
-                | Split(documents=inner)
-                | Decontaminate(documents=inner)
-            ):
-                yield from sources(inner, above)
-            case _:
-                raise AssertionError(f"{ref} names no documents")
 
 
 def _domains(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple[str, str]]:

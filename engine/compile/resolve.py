@@ -100,7 +100,8 @@ def settled(ref: Ref, runs: Runs) -> Ref:
 def reference_problems(run: str, stage: Stage | Lowered, runs: Runs) -> Iterator[Problem]:
     """What is wrong with the references of one stage, given the stages that can run before it."""
     for path, ref in references(stage):
-        message = _problem(path[-1], settled(ref, runs), runs)
+        field = next(name for name in reversed(path) if not name.isdigit())  # of a list: the field that holds it
+        message = _problem(field, settled(ref, runs), runs)
         if message:
             yield Problem(message, ".".join(("stages", run, *path)))
 
