@@ -1,5 +1,6 @@
 """REPRODUCE.md, generated from what git keeps: recorded digests, verdicts, and the published numbers of each paper."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from engine.artifacts.recorded import Recorded, RecordedData, RecordedToolchain, RecordedTrained, load_recorded
+from engine.compile.resolve import stage_of
 from engine.evaluate.verdict import VERDICTS, Verdict, verdicts_digest
 from engine.report.claims import (
     CLAIMS_FILE,
@@ -22,6 +24,7 @@ from engine.report.claims import (
     of_class,
 )
 from engine.report.plots import PLOTS, plots
+from engine.spec.canonical import digest as digest_of
 from engine.spec.errors import ArtifactError, SpecError
 
 PAGE = "REPRODUCE.md"
@@ -29,6 +32,7 @@ RESULTS = "data/results"
 PUBLISHED = "published.yaml"
 DIGESTS = ".digests.json"
 CLAIMS_STAGE = "claims"  # its numbers stand in the table of claims
+CELLS = 12  # of one stage that the page shows one by one
 RETRAINED = "re-trained at published scale"
 _STATISTICS = ("seeds", "interval", "smallest effect")
 
@@ -123,27 +127,43 @@ def _experiment(name: str, paper: str, recorded: Recorded, rows: list[ClaimRow])
     yield f"## {name}\n\nPaper: {paper}. A digest is the first 12 of its 64 digits; `{file}` has all of them."
     if recorded.data:
         yield "### Digests that hold on every machine"
-        yield table(
-            ("stage", "output", "content digest"),
-            [
-                (run, output, _code(digest))
-                for run, data in _sorted(recorded.data)
-                for output, digest in _sorted(data.outputs)
-            ],
-        )
+        yield _outputs({run: data.outputs for run, data in recorded.data.items()})
     for digest, chain in _sorted(recorded.trained):
-        yield from _toolchain(digest, chain)
+        yield from _toolchain(name, digest, chain)
     yield from _claims(rows)
 
 
-def _toolchain(digest: str, chain: RecordedToolchain) -> Iterator[str]:
+def _toolchain(experiment: str, digest: str, chain: RecordedToolchain) -> Iterator[str]:
     facts = "; ".join(f"{name} {value}" for name, value in _sorted(chain.facts))
     yield f"### Digests and results on toolchain {digest[:12]}\n\n{facts or 'No facts are recorded.'}"
-    outputs = [
-        (run, output, _code(known)) for run, record in _sorted(chain.runs) for output, known in _sorted(record.outputs)
-    ]
-    yield table(("stage", "output", "content digest"), outputs)
-    yield from _metrics({run: record.metrics for run, record in chain.runs.items() if run != CLAIMS_STAGE})
+    yield _outputs({run: record.outputs for run, record in chain.runs.items()})
+    many = _many(chain.runs)
+    shown = {run: chain.runs[run].metrics for run in chain.runs if run != CLAIMS_STAGE and stage_of(run) not in many}
+    yield from _metrics(shown)
+    files = [f"`{RESULTS}/{experiment}/{stage}.json`" for stage in sorted(many)]
+    if files:
+        yield f"The numbers of every cell are in {', '.join(files)}."
+
+
+def _outputs(runs: Mapping[str, Mapping[str, str]]) -> str:
+    """A row for each output; of a stage of many cells, one for that output of all of them."""
+    rows: list[tuple[str, str, str]] = []
+    many = _many(runs)
+    for stage in sorted({stage_of(run) for run in runs}):
+        cells = {run: outputs for run, outputs in _sorted(runs) if stage_of(run) == stage}
+        if stage not in many:
+            rows += [(run, output, _code(known)) for run in cells for output, known in _sorted(cells[run])]
+            continue
+        for output in sorted({output for outputs in cells.values() for output in outputs}):
+            found = {run: outputs[output] for run, outputs in cells.items() if output in outputs}
+            rows.append((f"{stage}, {len(found)} cells: of their digests", output, _code(digest_of(found))))
+    return table(("stage", "output", "content digest"), rows)
+
+
+def _many(runs: Iterable[str]) -> set[str]:
+    """The stages of more cells than a page shows."""
+    counts = Counter(stage_of(run) for run in runs)
+    return {stage for stage, cells in counts.items() if cells > CELLS}
 
 
 def _metrics(runs: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

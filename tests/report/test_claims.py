@@ -17,6 +17,7 @@ from engine.artifacts.recorded import (
 from engine.evaluate.verdict import Verdict, metrics, verdicts_digest
 from engine.report.claims import claims_table, collect
 from engine.report.reproduce import headline, render
+from engine.spec.canonical import digest as digest_of
 from engine.spec.canonical import pretty
 from engine.spec.errors import ArtifactError, SpecError
 
@@ -152,6 +153,21 @@ def test_the_page_has_the_digests_the_results_and_the_claims(root: Path) -> None
     assert "### Statements of papers: 1 of 2 hold, 1 not reproduced" in page
     assert "| order: order is so | *holds* |" in page
     assert "Table 2 \\| page 3" in page
+
+
+def test_many_cells_of_a_stage_share_a_row_and_leave_their_numbers_in_its_result(root: Path) -> None:
+    path = root / "specs" / "k2" / "k2-proxy.digests.json"
+    before = load_recorded(path)
+    ((chain, known),) = before.trained.items()
+    for cells in (12, 13):
+        runs = {f"p[seed={n}]": known.runs["stage1"].replace(outputs={"scores": LEFT}) for n in range(cells)}
+        path.write_text(recorded_text(before.replace(trained={chain: known.replace(runs=known.runs | runs)})))
+        page = render(root)
+        assert ("| p[seed=3] | scores |" in page) == ("| p[seed=3] |  | 2.5 |" in page) == (cells == 12)
+    digest = digest_of({f"p[seed={n}]": LEFT for n in range(13)})
+    assert f"| p, 13 cells: of their digests | scores | `{digest[:12]}` |" in page
+    assert "The numbers of every cell are in `data/results/k2-proxy/p.json`." in page
+    assert f"| stage1 | step-9 | `{RIGHT[:12]}` |" in page
 
 
 def test_the_page_does_not_depend_on_where_the_project_lies(root: Path, tmp_path: Path) -> None:
