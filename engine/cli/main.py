@@ -31,7 +31,10 @@ VERBS = {
     "verify": "rebuild in a scratch folder and say equal or not, stage by stage",
     "audit": "re-hash an artifact and its whole lineage, down to the raw sources",
     "lineage": "the graph of what an artifact was made from",
-    "trace": "tokens of a step to documents, or a document to its steps",
+    "trace": "tokens of a step to documents, or a document to its steps and checkpoints",
+    "why": "where a document went: what kept it, what dropped it, what stands for it",
+    "licences": "licences of all that a checkpoint saw, in tokens and documents",
+    "croissant": "a Croissant description of a corpus, for publishing it",
     "claims": "verdicts of the claims of all experiments",
     "export": "a checkpoint for other people's tools",
 }

@@ -206,7 +206,9 @@ def document_named(tables: Sequence[Input], text: str) -> str:
     place = ", ".join(dict.fromkeys(f"{table.run}@{table.output}" for table in tables)) or "what is built"
     if found:
         raise SpecError(f"{len(found)} documents of {place} begin with {text!r}: {listed(found)}; write more digits")
-    raise SpecError(f"{place} has no document {text}{near(tables, 'id', text)}")
+    raise SpecError(
+        f"{place} has no document {text}; `facsimile trace RUN --step N` prints ids{near(tables, 'id', text)}"
+    )
 
 
 def near(tables: Sequence[Input], column: str, text: str) -> str:

@@ -29,6 +29,9 @@ FLAGS = {
     "audit": ["ARTIFACT", "--fast"],
     "lineage": ["ARTIFACT", "--html"],
     "trace": ["RUN", "--step", "--row", "--document"],
+    "why": ["EXPERIMENT", "DOCUMENT"],
+    "licences": ["CHECKPOINT"],
+    "croissant": ["OUTPUT", "--out", "--date", "--version", "--url", "--creator"],
     "claims": ["PAPER", "--write", "--check"],
     "export": ["CHECKPOINT", "DIR", "--format"],
 }
@@ -81,6 +84,8 @@ def test_reading_verbs_load_no_torch(built_once: Path) -> None:
         ["diff", "HEAD:toy", "toy"],
         ["audit", "toy/rows", "--fast"],
         ["trace", "toy/train", "--step", "1"],
+        ["why", "toy", "prose.txt#line=1"],
+        ["croissant", "toy/rows@rows"],
         ["claims"],
     )
     loads_none_of(("torch", "transformers", "deepspeed"), *calls, folder=built_once)

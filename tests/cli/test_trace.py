@@ -4,42 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from engine.artifacts.store import Store
-from engine.compile.plan import compile_spec
 from engine.data import provenance
-from engine.run import make_manifest, open_inputs
-from engine.train.data import Rows, batch_digest
-from engine.train.spec import TrainPlan
-from engine.train.steplog import Step, lines
-from tests.cli.conftest import build, call, edit, shared_index
+from tests.cli.conftest import build, call, edit
+from tests.cli.trained import train
 
 STEP = ("trace", "toy/train", "--step", "3")
-
-
-def train(root: Path, wrong: int = 0) -> None:
-    """An artifact as a training run leaves it, but for its weights; one step may log a batch that was not read."""
-    plan = compile_spec(root / "specs/toy/toy.yaml", root / "specs", shared_index(Path(provenance.__file__).parents[1]))
-    planned, store = plan.runs["train"], Store(root / "data" / "artifacts")
-    assert isinstance(planned.stage, TrainPlan)
-    inputs = open_inputs(plan, planned, store)
-    rows = Rows(inputs.one("rows@rows").folder, planned.stage.batch.rows)
-    with store.begin("toy/train", planned.recipe, False) as draft:
-        for step in planned.stage.kept_steps():
-            draft.json(f"step-{step}", "state.json", {"step": step})
-            draft.close(f"step-{step}")
-        with draft.file("log", "steps.jsonl") as log:
-            log.write(lines(tuple(logged(rows, step, wrong) for step in range(1, planned.stage.steps + 1))))
-        draft.close("log")
-        store.commit(draft, make_manifest("toy/train", planned, inputs, draft, {}))
-
-
-def logged(rows: Rows, step: int, wrong: int) -> Step:
-    batch = batch_digest(rows.batch(step + (step == wrong)))
-    return Step(
-        step=step, loss=1.0, loss_hex="", grad_norm=1.0, grad_norm_hex="", lr=0.1, rows_seen=4 * step, batch=batch
-    )
 
 
 @pytest.fixture
@@ -117,3 +89,66 @@ def test_all_rows_of_a_step_are_found_in_one_lookup(trained: Path, monkeypatch: 
     rows = call(trained, *STEP, "--json").json["rows"]
     assert searched == ["provenance", "train"]
     assert rows[2] == call(trained, *STEP, "--row", "2", "--json").json["rows"][0]
+
+
+DOCUMENT = ("trace", "--document")
+
+
+def seen_from(root: Path, stage: str, step: int) -> str:
+    """A document that a stage reads at a step."""
+    segments = call(root, "trace", f"toy/{stage}", "--step", str(step), "--json").json["rows"][0]["segments"]
+    return str(segments[0]["document"])
+
+
+def test_every_checkpoint_that_has_seen_a_document(trained: Path) -> None:
+    train(trained, "resumed")
+    document = seen_from(trained, "train", 3)
+    data = call(trained, *DOCUMENT, document, "--json").json
+    steps = call(trained, "trace", "toy/train", "--document", document, "--json").json["steps"]
+    first = steps[0]["step"]
+    runs = {run["run"]: run for run in data["runs"]}
+    assert [[run, *rest] for run, *rest in runs["toy/train"]["steps"]] == [
+        ["toy/train", item["step"], item["row"]] for item in steps
+    ]
+    assert runs["toy/train"]["checkpoints"] == [f"toy/train@step-{n}" for n in (0, 2, 4, 6, 8) if n >= first]
+    assert runs["toy/resumed"]["checkpoints"] == [f"toy/resumed@step-{n}" for n in (4, 6, 8)]
+    assert data["checkpoints"] == [*runs["toy/resumed"]["checkpoints"], *runs["toy/train"]["checkpoints"]]
+    assert call(trained, "trace", "toy", "--document", document[:12], "--json").json == data
+
+
+def test_a_run_that_goes_on_has_seen_what_was_seen_before_it(trained: Path) -> None:
+    train(trained, "resumed")
+    steps = {step: seen_from(trained, "train", step) for step in (1, 2, 3, 4)}
+    told = call(trained, "trace", "toy/resumed", "--document", steps[1], "--json").json
+    before = [item["step"] for item in told["before"]]
+    assert before and max(before) <= 4 and {item["run"] for item in told["before"]} == {"toy/train"}
+    assert min([5, *(item["step"] for item in told["steps"])]) == 5
+    assert told["checkpoints"] == ["toy/resumed@step-4", "toy/resumed@step-6", "toy/resumed@step-8"]
+    assert (
+        "before it began, first at step 1 of toy/train"
+        in call(trained, "trace", "toy/resumed", *DOCUMENT[1:], steps[1]).out
+    )
+
+
+def test_a_document_that_no_rows_have_was_seen_by_none(trained: Path) -> None:
+    dropped = pq.read_table(trained / "data/artifacts/toy/unique/dropped").column("id")[0].as_py()
+    said = call(trained, *DOCUMENT, dropped)
+    assert (said.code, said.out) == (0, f"document {dropped}: 0 checkpoints of 0 training runs have seen it\n")
+
+
+def test_nobody_and_nothing_are_told_apart(trained: Path) -> None:
+    unknown = call(trained, *DOCUMENT, "f" * 32)
+    assert unknown.code == 2
+    assert f"has no document {'f' * 32}" in unknown.err and "; nearest: f" in unknown.err
+    assert "no experiment 'toi'" in call(trained, "trace", "toi", *DOCUMENT[1:], "f" * 32).err
+    bare = call(trained, "trace", "--step", "1")
+    assert (bare.code, "--step wants the RUN" in bare.err) == (2, True)
+
+
+def test_a_run_that_cannot_tell_any_more_is_named(trained: Path) -> None:
+    document = seen_from(trained, "train", 3)
+    edit(trained / "specs" / "toy" / "toy.yaml", "shuffle_seed: 1", "shuffle_seed: 2")
+    build(trained, "toy", "rows")
+    said = call(trained, *DOCUMENT, document)
+    assert said.code == 1
+    assert "not known: toy/rows was built again since toy/train read it" in said.out
