@@ -292,6 +292,7 @@ def test_a_key_may_name_several_numbers() -> None:
     assert bounded("tasks.arc|mmlu-law.acc", MMLU) == pytest.approx(1.15 / 2)
     assert bounded("tasks.*.acc", MMLU, fold={"kind": "largest"}) == 0.9
     assert bounded("tasks.gsm8k.match,strict", {"tasks": {"gsm8k": {"match,strict": 0.5}}}) == 0.5
+    assert bounded("dropped.language.de.wiki", {"dropped": {"language.de": {"wiki": 3}}}) == 3
     assert bounded("dropped.short.*", {"dropped": {}}, absent="zero") == 0.0
     assert bounded("dropped.*.wiki", {"dropped": {"a": {"wiki": 2}, "b": {}}}, absent="zero", fold={"kind": "sum"}) == 2
 

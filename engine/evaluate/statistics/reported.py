@@ -108,16 +108,22 @@ def _numbers(wanted: Reported, source: Input, value: JsonValue, path: tuple[str,
         yield _checked(wanted.key, source, value)
         return
     below = value if isinstance(value, dict) else {}
-    for pattern in [path[0]] if path[0] in below else path[0].split("|"):
+    for depth in range(1, len(path) + 1):  # a name may hold dots
+        if (name := ".".join(path[:depth])) in below:
+            yield from _numbers(wanted, source, below[name], path[depth:])
+            return
+    for pattern in path[0].split("|"):
         rule = re.escape(pattern).replace(r"\*", ".*")
-        names = [pattern] if pattern in below else sorted(name for name in below if re.fullmatch(rule, name))
+        names = sorted(name for name in below if re.fullmatch(rule, name))
         if not names and wanted.absent == "refused":
             known = ", ".join(sorted(below)) or "nothing below it"
             raise ArtifactError(
                 f"{source.run} reports no metric {wanted.key!r}: there is no {pattern!r}; it has {known}"
             )
-        for name in names or [""]:
-            yield from _numbers(wanted, source, below[name], path[1:]) if name else [0.0]
+        for name in names:
+            yield from _numbers(wanted, source, below[name], path[1:])
+        if not names:
+            yield 0.0
 
 
 def _checked(key: str, source: Input, value: JsonValue) -> float:
