@@ -168,7 +168,10 @@ class SameText(Spec):
 
 
 class SharedBand(Spec):
-    """A document goes when it shares a band with a protected one; `bands` index both."""
+    """A document goes when it shares a band with a protected one; of several the one with most bands in common is named.
+
+    `bands` index the documents and the protected ones, with the texts that they have here.
+    """
 
     kind: Literal["near"]
     bands: tuple[Ref, ...]
@@ -178,6 +181,7 @@ class SharedNgram(Spec):
     """A document goes when it shares at least `least` runs of `words` words with a protected one.
 
     Words are runs of letters and digits of the text in lower case, as in the paper of GPT-3, appendix C (13 words).
+    Equal runs count once. A protected text with fewer words has no run: the metrics say how many there are.
     """
 
     kind: Literal["ngram"]
