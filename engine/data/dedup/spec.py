@@ -168,7 +168,7 @@ class SameText(Spec):
 
 
 class SharedBand(Spec):
-    """A document goes when it shares a band with a protected one; of several the one with most bands in common is named.
+    """A document goes when it shares a band with a protected one; of several the one that shares most is named.
 
     `bands` index the documents and the protected ones, with the texts that they have here.
     """
