@@ -12,8 +12,8 @@ from engine.spec.errors import ArtifactError
 def best(wanted: Best, inputs: Inputs) -> Finding:
     """The cell is on the better side of each of the others; the first estimate is that of the runner-up."""
     design = wanted.design
-    (cell,) = arms(wanted.cell, design.axis, inputs)
-    others = [arm for metric in wanted.others for arm in arms(metric, design.axis, inputs) if arm.of != cell.of]
+    (cell,), *rest = arms((wanted.cell, *wanted.others), design.axis, inputs)
+    others = [arm for named in rest for arm in named if arm.of != cell.of]
     if not others:
         raise ArtifactError(f"there is nothing that {cell.of} could be better than")
     region = side("lower" if wanted.best == "lowest" else "higher", 0.0)

@@ -11,7 +11,7 @@ from engine.evaluate.statistics.spec import Bound
 def bound(wanted: Bound, inputs: Inputs) -> Finding:
     """Every cell's mean lies within the bounds."""
     design, region = wanted.design, Region(wanted.low, wanted.high, closed=True)
-    cells = [arm for metric in wanted.of for arm in arms(metric, design.axis, inputs)]
+    cells = [arm for named in arms(wanted.of, design.axis, inputs) for arm in named]
     estimates = [
         weigh(arm.of, [arm.draws[seed] for seed in in_order(arm.draws)], region, design, len(cells)) for arm in cells
     ]

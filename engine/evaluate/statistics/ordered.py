@@ -13,7 +13,7 @@ from engine.evaluate.statistics.spec import Ordered
 def ordered(wanted: Ordered, inputs: Inputs) -> Finding:
     """Every number is below the next."""
     design = wanted.design
-    rising = [arm for metric in wanted.rising for arm in arms(metric, design.axis, inputs)]
+    rising = [arm for (arm,) in arms(wanted.rising, design.axis, inputs)]
     region, looks = side("lower", 0.0), len(rising) - 1
     estimates = [
         weigh(f"{low.of} - {high.of}", matched((low, high), lambda a, b: a - b), region, design, looks)

@@ -12,7 +12,7 @@ from engine.spec.errors import ArtifactError
 def paired(wanted: Paired, inputs: Inputs) -> Finding:
     """The mean difference lies on one side of a number."""
     design = wanted.design
-    (left,), (right,) = (arms(metric, design.axis, inputs) for metric in (wanted.left, wanted.right))
+    (left,), (right,) = arms((wanted.left, wanted.right), design.axis, inputs)
     effects = matched((left, right), lambda a, b: effect(a, b, wanted.relative))
     what = _effect(left.of, right.of, wanted.relative)
     region = side(wanted.left_is, wanted.than)
@@ -27,7 +27,7 @@ def interaction(wanted: Interaction, inputs: Inputs) -> Finding:
     """One difference of differences lies on one side of a number."""
     design, relative = wanted.design, wanted.relative
     metrics = (wanted.first.left, wanted.first.right, wanted.second.left, wanted.second.right)
-    a, b, c, d = (one for metric in metrics for one in arms(metric, design.axis, inputs))
+    (a,), (b,), (c,), (d,) = arms(metrics, design.axis, inputs)
     effects = matched((a, b, c, d), lambda a, b, c, d: effect(a, b, relative) - effect(c, d, relative))
     region = side(wanted.first_is, wanted.than)
     estimate = weigh(f"({_effect(a.of, b.of, relative)}) - ({_effect(c.of, d.of, relative)})", effects, region, design)

@@ -9,14 +9,16 @@ from engine.evaluate.finding import Finding
 from engine.evaluate.statistics.judge import Holds, Region, matched, weigh
 from engine.evaluate.statistics.outcome import over_seeds
 from engine.evaluate.statistics.reported import Arm, arms, told
-from engine.evaluate.statistics.spec import Metric, Ranks
+from engine.evaluate.statistics.spec import Ranks
 from engine.spec.errors import ArtifactError
 
 
 def ranks(wanted: Ranks, inputs: Inputs) -> Finding:
     """The correlation lies within bounds, or another cell is the best."""
     design, region = wanted.design, Region(wanted.low, wanted.high, closed=True)
-    pairs = [pair for x, y in zip(wanted.x, wanted.y, strict=True) for pair in _cells(x, y, design.axis, inputs)]
+    named = arms((*wanted.x, *wanted.y), design.axis, inputs)
+    sides = zip(named[: len(wanted.x)], named[len(wanted.x) :], strict=True)
+    pairs = [pair for left, right in sides for pair in _cells(left, right)]
     xs, ys = [x for x, _ in pairs], [y for _, y in pairs]
     if len(pairs) < 3:
         raise ArtifactError(f"ranks of {len(pairs)} cells say nothing; name at least 3")
@@ -31,12 +33,11 @@ def ranks(wanted: Ranks, inputs: Inputs) -> Finding:
     return over_seeds(threshold, design, region, [*xs, *ys], [estimate], holds)
 
 
-def _cells(x: Metric, y: Metric, axis: str, inputs: Inputs) -> list[tuple[Arm, Arm]]:
+def _cells(left: Sequence[Arm], right: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """The cells of both, matched by their other axes."""
-    left, right = arms(x, axis, inputs), arms(y, axis, inputs)
     found = [(one, other) for one in left for other in right if one.axes == other.axes]
     if not len(left) == len(right) == len(found):
-        raise ArtifactError(f"{x.of} and {y.of} have other cells; ranks are of the same cells by two numbers")
+        raise ArtifactError(f"{left[0].of} and {right[0].of} have other cells; ranks are of the same cells twice")
     return found
 
 

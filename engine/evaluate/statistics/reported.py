@@ -32,14 +32,22 @@ def measured(metric: Metric, inputs: Inputs) -> float:
     return _number(metric, inputs.one(metric.of), inputs)
 
 
-def arms(metric: Metric, axis: str, inputs: Inputs) -> list[Arm]:
-    """The numbers of all cells that a metric names, those that differ in nothing but the axis together."""
+def arms(metrics: Sequence[Metric], axis: str, inputs: Inputs) -> list[list[Arm]]:
+    """For each metric, the numbers of the cells it names; cells that differ in nothing but the axis are one arm.
+
+    Where metrics have different keys, an arm is called by its key, too.
+    """
+    alike = len({metric.key for metric in metrics}) == 1
+    return [_arms(metric, axis, inputs, "" if alike else f" {metric.key}") for metric in metrics]
+
+
+def _arms(metric: Metric, axis: str, inputs: Inputs, suffix: str) -> list[Arm]:
     found: dict[str, Arm] = {}
     for source in inputs.all(metric.of):
         stage, axes = stage_and_axes(source)
         draw = axes.pop(axis, "")
         cell = ",".join(f"{name}={value}" for name, value in axes.items())
-        of = f"{stage}[{cell}]" if cell else stage
+        of = (f"{stage}[{cell}]" if cell else stage) + suffix
         found.setdefault(of, Arm(of, axes, {})).draws[draw] = _number(metric, source, inputs)
     return list(found.values())
 
