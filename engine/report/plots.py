@@ -48,7 +48,7 @@ def plots(results: Path, verdicts: Iterable[Verdict]) -> dict[str, str]:
 
 def of_claim(verdict: Verdict, statistics: Statistics) -> Strip:
     """A row for each estimate, with its interval and a ring for each seed."""
-    rows = [Row(one.what, (Mark(one.mean, one.low, one.high, one.values),)) for one in statistics.estimates]
+    rows = [Row(_short(one.what), (Mark(one.mean, one.low, one.high, one.values),)) for one in statistics.estimates]
     axis = f"{statistics.level:.0%} intervals over {len(statistics.seeds)} values of {statistics.axis}"
     return Strip(
         title=f"{verdict.id}: {verdict.verdict}",

@@ -56,6 +56,12 @@ the toolchain (library versions, instruction set, threads), so its digests are r
 artifact and walks its lineage to the raw files.
 """
 
+_OVER_SEEDS = """\
+An interval is Student's, two-sided, for the mean over seeds: of differences between runs of equal seed where a claim
+compares, of the number itself where it bounds. A claim holds where the whole interval is as it says, is not reproduced
+where all of it is otherwise, and is undecided in between. The smallest effect is the size of a true effect that this
+many runs of this spread would have shown with the probability that the claim's design names, 0.8 if it names none."""
+
 
 def pages(root: Path) -> dict[str, str]:
     """Everything that is generated for a project folder, by its path in it: REPRODUCE.md, and its plots."""
@@ -186,6 +192,8 @@ def _claims(rows: list[ClaimRow]) -> Iterator[str]:
         if mine := of_class(rows, name):
             yield f"### {CLASS_TITLES[name]}: {count(mine)}"
             over_seeds = any(row.verdict.statistics is not None for row in mine)
+            if over_seeds:
+                yield _OVER_SEEDS
             header = ("claim", "verdict", "wanted", "found", *(_STATISTICS if over_seeds else ()), "source")
             yield table(header, [_claim(row, over_seeds) for row in mine])
 

@@ -84,6 +84,7 @@ def test_the_page_tells_seeds_intervals_and_the_smallest_effect(project: Path) -
     page = pages(project)["REPRODUCE.md"]
     assert "### Statements of papers: 2 of 4 hold, 1 not reproduced, 1 undecided" in page
     assert "| claim | verdict | wanted | found | seeds | interval | smallest effect | source |" in page
+    assert page.count("An interval is Student's") == 1
     lines = {line.split(":")[0]: line for line in page.splitlines() if line.startswith("| s")}
     assert "| *holds* |" in lines["| s1"]
     assert "| seed 1, 2, 3 | -1 [-1.248, -0.7516] at 95% | 0.31 | Table 2 |" in lines["| s1"]
