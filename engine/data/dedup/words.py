@@ -11,9 +11,9 @@ from engine.data.dedup.buckets import Words
 from engine.spec.errors import ArtifactError
 
 ID_DIGITS = 32
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-_VALUES = np.full(256, 255, np.uint8)
-_VALUES[_HEX] = np.arange(16)
+_DIGITS = b"0123456789abcdef"
+_HEX = np.frombuffer(_DIGITS, np.uint8)
+_VALUES = np.array([_DIGITS.find(byte) % 256 for byte in range(256)], np.uint8)  # 255: no digit
 
 
 def id_words(ids: pa.StringArray, where: str) -> Words:
