@@ -26,7 +26,7 @@ def answer(args: argparse.Namespace) -> Answer:
     if manifest.stage["kind"] != "train" or output == "log":
         raise SpecError(f"{args.checkpoint} is no checkpoint of a training run; write experiment/stage@step-N")
     step = int(output.removeprefix("step-")) if output else stage_of_manifest(manifest).steps
-    found = licences(store, run, step)
+    found = licences(store, run, manifest, step)
     documents = sum(share.documents for share in found.shares)
     head = f"{found.checkpoint} has seen {found.tokens:,} tokens of {documents:,} documents"
     share = [(name, f"{n:,}", f"{t:,}", f"{t / found.tokens:.1%}") for name, (n, t) in found.by_licence().items()]

@@ -122,7 +122,7 @@ def readings(text: str, here: Project, store: "Store") -> "tuple[Reading, ...]":
     if manifest is None or manifest.stage["kind"] != "train":
         found = run_named(name, here)
         return planned(found.plan, found.run.name, store)
-    return history(store, name)
+    return history(store, name, manifest)
 
 
 def planned(plan: Plan, name: str, store: "Store", last: int | None = None) -> "tuple[Reading, ...]":

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.artifacts.lineage import SourceNode, graph
+from engine.artifacts.manifest import Manifest
 from engine.artifacts.read import Input, read_array, read_table
 from engine.artifacts.store import Store
 from engine.data.provenance import Positions
@@ -62,13 +63,13 @@ class Licences:
         }
 
 
-def licences(store: Store, run: str, step: int) -> Licences:
+def licences(store: Store, run: str, manifest: Manifest, step: int) -> Licences:
     """What the checkpoint of a finished training run saw, with all that the run goes on from.
 
     Memory is an id and a count for each document that was seen. ArtifactError when the rows, their provenance or their
     documents are no longer what was read, or do not add up.
     """
-    found = [named for item in history(store, run, step) if (named := _named(item))]
+    found = [named for item in history(store, run, manifest, step) if (named := _named(item))]
     shares = tuple(Share(*row) for row in _summed(found)) if found else ()
     seen = {share.source for share in shares}
     unseen = tuple(source for source in graph(store, run).sources if source.name not in seen)

@@ -19,7 +19,8 @@ from engine.train.data import Rows, batch_digest
 from engine.train.spec import FromCheckpoint, TrainPlan
 from engine.train.steplog import read_steps
 
-ID_DIGITS = 32
+ENTRIES = ("ingest", "plant")
+"""Stages at which documents come into being."""
 SHOWN = 5
 
 
@@ -102,17 +103,13 @@ def one(manifest: Manifest, ref: str) -> InputRecord:
     return record
 
 
-def history(store: Store, run: str, last: int | None = None) -> tuple[Reading, ...]:
+def history(store: Store, run: str, manifest: Manifest, last: int | None = None) -> tuple[Reading, ...]:
     """A finished run after all that it goes on from, each up to the step at which the next one begins."""
-    manifest = store.manifest(run)
-    if manifest is None:
-        raise ArtifactError(f"{run} is not built; build it with `dvc repro`")
     own = reading(store, run, manifest, last)
     match own.stage.start:
         case FromCheckpoint(checkpoint=ref):
-            start = one(manifest, ref)
-            as_read(run, start, store)
-            return (*history(store, start.run, own.stage.first_step()), own)
+            start = as_read(run, one(manifest, ref), store)
+            return (*history(store, start.run, start.manifest, own.stage.first_step()), own)
         case _:
             return (own,)
 
@@ -178,24 +175,20 @@ def who_saw(store: Store, experiment: str, text: str) -> Seen:
     SpecError with the nearest ids when no document of any of them begins so.
     """
     found: list[tuple[Reading, ...]] = []
+    tables: dict[str, Input] = {}
     problems: list[str] = []
     for run in built_runs(store, experiment):
         try:
             manifest = store.manifest(run)
-            if manifest is not None and manifest.stage["kind"] == "train":
-                found.append(history(store, run))
+            if manifest and manifest.stage["kind"] == "train":
+                found.append(history(store, run, manifest))
+            elif manifest and manifest.stage["kind"] in ENTRIES:
+                tables[manifest.outputs["documents"].digest] = output_of(manifest, "documents", store)
         except ArtifactError as error:
             problems.append(str(error))
-    read = {item.documents.digest: item.documents for past in found for item in past}
-    tables = read | {item.digest: item for item in entries(store, experiment)}
+    tables |= {item.documents.digest: item.documents for past in found for item in past}
     document = document_named(tuple(tables.values()), text)
     return Seen(document, sightings(found, document), tuple(dict.fromkeys(problems)))
-
-
-def entries(store: Store, experiment: str) -> list[Input]:
-    """The documents of every stage of an experiment, or of all, that reads raw files or plants copies."""
-    manifests = [store.manifest(run) for run in built_runs(store, experiment)]
-    return [output_of(m, "documents", store) for m in manifests if m and m.stage["kind"] in ("ingest", "plant")]
 
 
 def document_named(tables: Sequence[Input], text: str) -> str:

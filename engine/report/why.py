@@ -14,7 +14,7 @@ from engine.artifacts.store import Store
 from engine.data.documents import COLUMNS, DROPPED_COLUMNS, Document, documents_of
 from engine.data.lookup import find, starting
 from engine.data.provenance import ESCAPED, positions_of_rows
-from engine.report.seen import entries, near
+from engine.report.seen import ENTRIES, listed, near
 from engine.report.thresholds import thresholds
 from engine.spec.errors import ArtifactError, SpecError
 
@@ -75,7 +75,8 @@ class Drop:
     stands_for: StandIn | None
 
     def lines(self) -> list[str]:
-        told = [f"measured {self.measured:g}"] if self.measured is not None else []
+        alike = self.stands_for is not None and self.stands_for.similarity is not None
+        told = [f"measured {self.measured:g}"] if self.measured is not None and not alike else []
         told += [f"{place}: {json.dumps(value)}" for place, value in self.thresholds.items()]
         return [*([", ".join(told)] if told else []), *(self.stands_for.lines() if self.stands_for else [])]
 
@@ -145,7 +146,8 @@ def why(store: Store, experiment: str, text: str, planned: Sequence[str] = ()) -
     when a stage was built again since another read it.
     """
     runs = data_runs(store, experiment)
-    document = named(entries(store, experiment), text, experiment)
+    tables = [output_of(item, "documents", store) for item in runs.values() if item.stage["kind"] in ENTRIES]
+    document = named(tables, text, experiment)
     walk = _Walk(store, runs)
     steps = walk.steps(document)
     origin = walk.origin(steps[0].run, "documents", document)
@@ -175,7 +177,7 @@ def named(tables: Sequence[Input], text: str, experiment: str) -> str:
         ids = sorted({name for table in tables for name in starting(table.folder, "id", text)})
         if len(ids) > 1:
             raise SpecError(
-                f"{len(ids)} documents of {experiment} begin with {text}: {', '.join(ids[:5])}; more digits"
+                f"{len(ids)} documents of {experiment} begin with {text!r}: {listed(ids)}; write more digits"
             )
         if ids:
             return ids[0]

@@ -220,6 +220,14 @@ def test_a_document_that_nobody_knows(store: Store, text: str, told: str) -> Non
     assert told in str(caught.value)
 
 
+def test_a_prefix_of_several_wants_more_digits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.report.why.LEAST_DIGITS", 0)
+    with pytest.raises(
+        SpecError, match=r"9 documents of made begin with '': 0{32}, 1{32}, .*, \.\.\.; write more digits"
+    ):
+        why(store, "made", "")
+
+
 def test_what_is_not_built_is_said(store: Store) -> None:
     found = why(store, "made", IDS["near"], ("made/rows", "made/later"))
     assert found.not_built == ("made/later",)
