@@ -4,9 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +143,17 @@ def test_workers_partitions_and_the_order_of_sides_change_no_byte(
     assert expected.metrics["dropped"] == {"leak_exact": {"web": 3}, "leak_ngram": {"blog": 3}}
     place = replace(placement(tmp_path, workers), partition_rows=rows)
     found = freed(tmp_path, corpus, against[::-1], EXACT, ngram(8), place=place, run="other")
+    assert (found.digests(), found.metrics) == (expected.digests(), expected.metrics)
+
+
+@pytest.mark.slow
+def test_the_executor_changes_no_byte(tmp_path: Path, sides: tuple[Input, list[Input]]) -> None:
+    corpus, against = sides
+    expected = freed(tmp_path, corpus, against, EXACT, ngram(8), run="plain")
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        dask: Literal["dask"] = "dask"
+        where = replace(placement(tmp_path, 2), executor=dask, scheduler=cluster.scheduler_address, partition_rows=7)
+        found = freed(tmp_path, corpus, against, EXACT, ngram(8), place=where, run="dask")
     assert (found.digests(), found.metrics) == (expected.digests(), expected.metrics)
 
 
