@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.progress import progress
+from engine.data.distinct import DistinctIds
 from engine.data.documents import (
     COLUMNS,
     SCHEMA,
@@ -24,11 +25,11 @@ from engine.data.documents import (
     DocumentTable,
     by_domain,
     document_id,
-    documents_of,
     refuse_empty,
 )
 from engine.data.pool import in_order
 from engine.data.readers.jsonl import read_jsonl
+from engine.data.readers.latex import read_latex
 from engine.data.readers.mediawiki import read_mediawiki
 from engine.data.readers.parquet import read_parquet
 from engine.data.readers.python import read_python
@@ -47,8 +48,9 @@ from engine.data.readers.spec import (
     Wet,
 )
 from engine.data.readers.text import read_text
-from engine.data.readers.unit import Skipped, Unit
+from engine.data.readers.unit import Faulty, Skipped, Unit
 from engine.data.scratch import scratch_folder
+from engine.data.sift import read_back
 from engine.data.sources.archive import Member, contents, select
 from engine.data.sources.fetch import file_name, resolve
 from engine.data.sources.spec import Source
@@ -69,21 +71,79 @@ class Task:
 
 
 def ingest(stage: Ingest, out: Draft, placement: Placement) -> dict[str, JsonValue]:
-    """Writes `documents`; gives the counts, and how many units the readers passed over, by reason and domain."""
-    skipped: dict[str, Counter[str]] = {}
+    """Writes `documents`; gives the counts, and how many units the readers passed over, by reason."""
+    passed_over = _PassedOver()
+    found: Counter[str] = Counter()
     with scratch_folder(out) as folder:
+        ids = DistinctIds(folder)
         tasks = _tasks(stage.sources, placement, folder)
         outcomes = progress(
             in_order(read_task, zip(tasks, tasks, strict=True), placement), len(tasks), "parts", "ingest"
         )
         with DocumentTable(out, "documents") as table:
-            for task, passed_over in outcomes:
-                for document in _read_back(task.target):
-                    table.add(document)
-                for reason, count in passed_over.items():
-                    skipped.setdefault(reason, Counter())[task.source.domain] += count
+            for task, counts in outcomes:
+                for batch in read_back(task.target):
+                    ids.add(batch.column("id").to_pylist(), stage.sources.index(task.source))
+                    found[task.source.name] += batch.num_rows
+                    table.write(batch)
+                passed_over.add(task.source, counts)
             refuse_empty(table.documents, "the sources hold none; look at `members` and `format`")
-    return table.metrics() | {"skipped": {reason: by_domain(skipped[reason]) for reason in sorted(skipped)}}
+            _refuse_empty_sources(stage, found, passed_over)
+            _refuse_twice(stage, ids)
+    return table.metrics() | {"of_sources": _of_sources(stage, found)} | passed_over.metrics()
+
+
+@final
+class _PassedOver:
+    """How many units were passed over, by reason and domain, and by reason and source."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, Counter[str]] = {}
+        self.sources: dict[str, Counter[str]] = {}
+
+    def add(self, source: Source, counts: Counter[str]) -> None:
+        for reason, count in counts.items():
+            self._domains.setdefault(reason, Counter())[source.domain] += count
+            self.sources.setdefault(reason, Counter())[source.name] += count
+
+    def metrics(self) -> dict[str, JsonValue]:
+        return {
+            "skipped": {reason: by_domain(found) for reason, found in sorted(self._domains.items())},
+            "skipped_of_sources": {reason: by_domain(found) for reason, found in sorted(self.sources.items())},
+        }
+
+
+def _of_sources(stage: Ingest, found: Counter[str]) -> dict[str, JsonValue]:
+    """Documents of each source, beside the number that its publisher states."""
+    stated = {source.name: source.stated.documents for source in stage.sources if source.stated is not None}
+    plain: dict[str, JsonValue] = {"documents": by_domain(found)}
+    return plain | ({"stated": dict(sorted(stated.items()))} if stated else {})
+
+
+def _refuse_empty_sources(stage: Ingest, found: Counter[str], passed_over: _PassedOver) -> None:
+    empty = [source.name for source in stage.sources if not found[source.name]]
+    if empty:
+        reasons = [
+            f"{counts[name]} {reason} of {name}"
+            for name in empty
+            for reason, counts in sorted(passed_over.sources.items())
+            if counts[name]
+        ]
+        raise ArtifactError(
+            f"no documents in {', '.join(empty)}; passed over there: {', '.join(reasons) or 'nothing'}; look at "
+            "`members` and `format`, or leave the source out"
+        )
+
+
+def _refuse_twice(stage: Ingest, ids: DistinctIds) -> None:
+    twice = ids.twice()
+    if twice is not None:
+        name, *owners = twice
+        sources = " and ".join(dict.fromkeys(stage.sources[owner].name for owner in owners))
+        raise ArtifactError(
+            f"two documents of {sources} have the id {name}: two units of one file with one place, for instance "
+            "two pages of one title; leave one out"
+        )
 
 
 def _tasks(sources: tuple[Source, ...], placement: Placement, folder: Path) -> list[Task]:
@@ -135,22 +195,17 @@ def read_task(task: Task) -> Counter[str]:
     return skipped
 
 
-def _read_back(target: Path) -> Iterator[Document]:
-    with pa.OSFile(str(target), "rb") as file, pa.ipc.open_stream(file) as batches:
-        for batch in batches:
-            yield from documents_of(batch)
-    target.unlink()
-
-
 def _documents(task: Task, skipped: Counter[str]) -> Iterator[Document]:
     """The documents of the members; a text that has no UTF-8 (a lone surrogate in JSON) is passed over."""
     file = file_name(task.source)
     for member, stream in contents(task.members, file):
         name = f"{file}!{member.name}" if member.name else file
-        for unit in _units(stream, name, file, member.name, task.source):
+        for unit in _whole_units(stream, name, file, member.name, task.source):
             match unit:
                 case Skipped():
                     skipped[unit.reason] += 1
+                case Faulty():
+                    skipped[_counted(unit, task.source)] += 1
                 case Unit() if not _is_unicode(unit.text):
                     skipped["lone_surrogate"] += 1
                 case Unit():
@@ -159,23 +214,60 @@ def _documents(task: Task, skipped: Counter[str]) -> Iterator[Document]:
                     assert_never(unit)
 
 
-def _units(stream: IO[bytes], where: str, file: str, member: str, source: Source) -> Iterator[Unit | Skipped]:
-    form = source.format
+def _counted(unit: Faulty, source: Source) -> str:
+    """The reason, where the source says that faults are passed over."""
+    match source.faults:
+        case "skip":
+            return unit.reason
+        case "refuse":
+            raise ArtifactError(unit.message)
+        case _:
+            assert_never(source.faults)
+
+
+def _whole_units(
+    stream: IO[bytes], where: str, file: str, member: str, source: Source
+) -> Iterator[Unit | Skipped | Faulty]:
+    """The units of a member; damage that ends it is one fault after the units before it."""
+    try:
+        yield from _units(stream, where, file, member, source)
+    except ArtifactError as error:
+        yield Faulty("damaged", str(error))
+
+
+def _units(stream: IO[bytes], where: str, file: str, member: str, source: Source) -> Iterator[Unit | Skipped | Faulty]:
+    form, most = source.format, source.most_bytes
     match form:
         case MediaWiki():
             return read_mediawiki(stream, where)
         case JsonLines():
-            return read_jsonl(stream, where, form)
+            return read_jsonl(stream, where, form, most)
         case ParquetTable():
             return read_parquet(stream, where, form)
         case PlainText():
-            return read_text(stream, where, form)
+            return read_text(stream, where, form, most)
         case PythonTree():
-            return read_python(stream, where, file, member)
+            return read_python(stream, where, file, member, most)
         case QuestionsYaml():
-            return read_questions(stream, where, form)
-        case Warc() | Wet() | Html() | Latex() | ManualPage():
-            raise NotImplementedError
+            return read_questions(stream, where, form, most)
+        case Html():
+            from engine.data.readers.html import read_html  # wants libraries of the extra `data`, as do the next two
+
+            return read_html(stream, where, form, most)
+        case Warc():
+            from engine.data.readers.warc import read_warc
+
+            return read_warc(stream, where, form, most)
+        case Wet():
+            from engine.data.readers.warc import read_wet
+
+            return read_wet(stream, where, form, most)
+        case Latex():
+            return read_latex(stream, where, most)
+        case ManualPage():
+            from engine.data.readers.man import read_man  # wants libraries of the extra `data`
+
+            return read_man(stream, where, most)
         case _:
             assert_never(form)
 

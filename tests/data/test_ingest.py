@@ -83,7 +83,9 @@ def test_one_and_two_workers_write_equal_bytes(tmp_path: Path, monkeypatch: pyte
         == {
             "documents": {"books": 18},
             "characters": {"books": 171},
+            "of_sources": {"documents": {"here": 18}},
             "skipped": {"blank_line": {"books": 9}},
+            "skipped_of_sources": {"blank_line": {"here": 9}},
         }
     )
     assert not list(tmp_path.rglob(".spill"))
@@ -144,7 +146,7 @@ def test_an_error_in_a_worker_names_the_member(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("engine.data.ingest.TASK_BYTES", 30)
     data = zip_of(MEMBERS | {"tiny/m5.txt": b"na\xefve\n"})
     put(tmp_path, "in/a.zip", data)
-    with pytest.raises(ArtifactError, match=r"a.zip!tiny/m5.txt: byte 2 \(0xef\) is not UTF-8"):
+    with pytest.raises(ArtifactError, match=r"a.zip!tiny/m5.txt line 1: byte 2 \(0xef\) is not UTF-8"):
         ingested(tmp_path, "corpus", place(tmp_path, 2), file_source(data, "in/a.zip", LINES, "tiny/*"))
 
 

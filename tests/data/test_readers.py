@@ -1,7 +1,10 @@
 """Readers: units, their places, and bytes that are not what the format says."""
 
 import io
+import json
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,37 +15,40 @@ from engine.data.readers.mediawiki import read_mediawiki
 from engine.data.readers.parquet import read_parquet
 from engine.data.readers.python import module_path
 from engine.data.readers.questions_yaml import read_questions
-from engine.data.readers.spec import JsonLines, ParquetTable, PlainText, QuestionsYaml
+from engine.data.readers.spec import JsonLines, KeyIs, ParquetTable, PlainText, QuestionsYaml
 from engine.data.readers.text import read_text
-from engine.data.readers.unit import Skipped, Unit
+from engine.data.readers.unit import Faulty, Skipped, Unit
 from engine.data.readers.wikitext import prose
 from engine.spec.errors import ArtifactError
 
+MOST = 1 << 20
 FILE = PlainText(kind="text", unit="file")
 LINE = PlainText(kind="text", unit="line")
 
 
 def test_a_byte_order_mark_is_no_text() -> None:
     data = "\ufeffone\r\n\r\ntwo".encode()
-    assert list(read_text(io.BytesIO(data), "f", FILE)) == [Unit("", "one\r\n\r\ntwo")]
-    assert list(read_text(io.BytesIO(data), "f", LINE)) == [
+    assert list(read_text(io.BytesIO(data), "f", FILE, MOST)) == [Unit("", "one\r\n\r\ntwo")]
+    assert list(read_text(io.BytesIO(data), "f", LINE, MOST)) == [
         Unit("line=1", "one"),
         Skipped("blank_line"),
         Unit("line=3", "two"),
     ]
 
 
-@pytest.mark.parametrize("form", [FILE, LINE])
-@pytest.mark.parametrize(("data", "offset"), [(b"ok\nna\xefve\n", 5), ("\ufeff".encode() + b"\xff", 3)])
-def test_bytes_that_are_not_utf8_are_told_with_member_and_offset(form: PlainText, data: bytes, offset: int) -> None:
+@pytest.mark.parametrize(("data", "offset", "line"), [(b"ok\nna\xefve\n", 5, 2), ("\ufeff".encode() + b"\xff", 3, 1)])
+def test_bytes_that_are_not_utf8_are_told_with_member_and_offset(data: bytes, offset: int, line: int) -> None:
     with pytest.raises(ArtifactError, match=f"book.zip!a.txt: byte {offset} "):
-        list(read_text(io.BytesIO(data), "book.zip!a.txt", form))
+        list(read_text(io.BytesIO(data), "book.zip!a.txt", FILE, MOST))
+    found = [unit for unit in read_text(io.BytesIO(data), "book.zip!a.txt", LINE, MOST) if isinstance(unit, Faulty)]
+    assert [unit.reason for unit in found] == ["not_utf8"]
+    assert f"book.zip!a.txt line {line}: byte {offset} " in found[0].message
 
 
 def test_passages_are_whole_lines_and_join_to_the_text() -> None:
     text = "".join(f"line {n} \u00e9\n" * (n % 3) for n in range(40)) + "x" * 90 + "\nend"
     form = PlainText(kind="text", unit="passage", passage_chars=60)
-    units = [unit for unit in read_text(io.BytesIO(text.encode()), "f", form) if isinstance(unit, Unit)]
+    units = [unit for unit in read_text(io.BytesIO(text.encode()), "f", form, MOST) if isinstance(unit, Unit)]
     assert "".join(unit.text for unit in units) == text
     for unit in units:
         begin, end = map(int, unit.place.removeprefix("chars=").split("-"))
@@ -53,19 +59,59 @@ def test_passages_are_whole_lines_and_join_to_the_text() -> None:
 def test_jsonl_goes_deeper_with_dots_and_names_the_line_that_is_wrong() -> None:
     form = JsonLines(kind="jsonl", text="a.b")
     data = b'{"a": {"b": "one"}}\n\n{"a": {"b": "two"}}\n'
-    assert list(read_jsonl(io.BytesIO(data), "f", form)) == [
+    assert list(read_jsonl(io.BytesIO(data), "f", form, MOST)) == [
         Unit("line=1", "one"),
         Skipped("blank_line"),
         Unit("line=3", "two"),
     ]
-    for line, told in (
-        (b"{", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
-        (b'{"a": {"c": 1}}', r"has no 'a.b' \(there is: c\)"),
-        (b'{"a": {"b": 1}}', "'a.b' is int, not text"),
+    for line, reason, told in (
+        (b"{", "not_json", "is not JSON"),
+        (b"[" * 100_000, "not_json", "is not JSON"),
+        (b'{"a": {"c": 1}}', "no_key", "has no 'a.b' (there is: c)"),
+        (b'{"a": {"b": 1}}', "no_text", "'a.b' is int, not text"),
     ):
-        with pytest.raises(ArtifactError, match=f"f line 4.*{told}"):
-            list(read_jsonl(io.BytesIO(data + line), "f", form))
+        *_, found, after = read_jsonl(io.BytesIO(data + line + b'\n{"a": {"b": "more"}}'), "f", form, MOST)
+        assert isinstance(found, Faulty)
+        assert found.reason == reason
+        assert found.message.startswith("f line 4")
+        assert told in found.message
+        assert after == Unit("line=5", "more")
+
+
+def test_only_the_rows_of_one_set_are_read() -> None:
+    form = JsonLines(kind="jsonl", only=KeyIs(key="meta.redpajama_set_name", equals="RedPajamaC4"))
+    rows = [{"text": "a", "meta": {"redpajama_set_name": name}} for name in ("RedPajamaC4", "RedPajamaBook")]
+    data = "\n".join(json.dumps(row) for row in [*rows, {"text": "c"}]).encode()
+    first, other, none = read_jsonl(io.BytesIO(data), "f", form, MOST)
+    assert (first, other) == (Unit("line=1", "a"), Skipped("not_RedPajamaC4"))
+    assert isinstance(none, Faulty)
+    assert none.reason == "no_key"
+
+
+class OneLine(io.RawIOBase):
+    """A hundred million bytes without a line end."""
+
+    left = 100_000_000
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), self.left)
+        buffer[:count] = b"x" * count
+        self.left -= count
+        return count
+
+
+def test_a_line_that_is_too_long_is_never_held() -> None:
+    tracemalloc.start()
+    (found,) = read_jsonl(io.BufferedReader(OneLine()), "f", JsonLines(kind="jsonl"), MOST)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(found, Faulty)
+    assert found.reason == "too_long"
+    assert "f line 1 is longer than 1,048,576 bytes" in found.message
+    assert peak < 8 << 20
 
 
 def test_parquet_rows_and_what_is_no_parquet(tmp_path: Path) -> None:
@@ -96,13 +142,13 @@ conversations:
 
 
 def test_questions_are_the_text_as_it_stands_not_what_yaml_makes_of_it() -> None:
-    apart = read_questions(io.BytesIO(QUESTIONS), "f", QuestionsYaml(kind="questions_yaml", unit="conversation"))
+    apart = read_questions(io.BytesIO(QUESTIONS), "f", QuestionsYaml(kind="questions_yaml", unit="conversation"), MOST)
     assert list(apart) == [
         Unit("conversation=1", "Which year?\n1912\n"),
         Unit("conversation=2", "Yes or no?\nNo\n"),
         Skipped("lone_utterance"),
     ]
-    joined = read_questions(io.BytesIO(QUESTIONS), "f", QuestionsYaml(kind="questions_yaml", unit="file"))
+    joined = read_questions(io.BytesIO(QUESTIONS), "f", QuestionsYaml(kind="questions_yaml", unit="file"), MOST)
     assert list(joined) == [Skipped("lone_utterance"), Unit("", "Which year?\n1912\n\nYes or no?\nNo\n")]
 
 
@@ -119,7 +165,7 @@ def test_questions_are_the_text_as_it_stands_not_what_yaml_makes_of_it() -> None
 )
 def test_yaml_that_is_no_list_of_conversations_is_told(data: bytes, told: str) -> None:
     with pytest.raises(ArtifactError, match=told):
-        list(read_questions(io.BytesIO(data), "f", QuestionsYaml(kind="questions_yaml", unit="file")))
+        list(read_questions(io.BytesIO(data), "f", QuestionsYaml(kind="questions_yaml", unit="file"), MOST))
 
 
 @pytest.mark.parametrize(

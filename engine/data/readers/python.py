@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from typing import IO
 
+from engine.data.readers.bounded import whole
 from engine.data.readers.text import decode
 from engine.data.readers.unit import Unit
 
 
-def read_python(stream: IO[bytes], where: str, file: str, member: str) -> Iterator[Unit]:
+def read_python(stream: IO[bytes], where: str, file: str, member: str, most_bytes: int) -> Iterator[Unit]:
     """The module. `file` is the name of the archive, `member` the name in it."""
-    yield Unit("", decode(stream.read(), where), module_path(file, member))
+    yield Unit("", decode(whole(stream, where, most_bytes), where), module_path(file, member))
 
 
 def module_path(file: str, member: str) -> str:

@@ -7,19 +7,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from engine.data.readers.bounded import whole
 from engine.data.readers.spec import QuestionsYaml
 from engine.data.readers.text import decode
 from engine.data.readers.unit import Skipped, Unit
 from engine.spec.errors import ArtifactError
 
 
-def read_questions(stream: IO[bytes], where: str, form: QuestionsYaml) -> Iterator[Unit | Skipped]:
+def read_questions(stream: IO[bytes], where: str, form: QuestionsYaml, most_bytes: int) -> Iterator[Unit | Skipped]:
     """Conversations, apart or joined by empty lines; every scalar is taken as the text that it is.
 
     A lone text where a conversation should stand is passed over: real files have such slips.
     """
     texts: list[str] = []
-    for number, node in enumerate(_conversations(decode(stream.read(), where), where), 1):
+    for number, node in enumerate(_conversations(decode(whole(stream, where, most_bytes), where), where), 1):
         if isinstance(node, ScalarNode):
             yield Skipped("lone_utterance")
             continue

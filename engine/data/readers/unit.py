@@ -1,4 +1,4 @@
-"""What a reader gives: units of text with their place in the member, and what it passed over, with a reason."""
+"""What a reader gives: units of text with their place in the member, what it passed over, and what is damaged."""
 
 from typing import NamedTuple
 
@@ -15,3 +15,10 @@ class Skipped(NamedTuple):
     """Something that is no document of this corpus; it is counted."""
 
     reason: str
+
+
+class Faulty(NamedTuple):
+    """A unit that is damaged: an error with this message, or counted by its reason, as the source says."""
+
+    reason: str
+    message: str

@@ -21,10 +21,12 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, Any, TypeVar, final
 
+from engine.data.sources.deb import data_member
 from engine.spec.errors import ArtifactError
 
 ZIP_NAMES = (".whl", ".zip")
 TAR_NAMES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
+DEB_NAMES = (".deb",)
 FREE_BYTES = 64 << 20  # unpacked bytes that need no explanation
 MOST_RATIO = 200  # assumed: text and code unpack to 3 to 30 times their size, a bomb to 1000 and more
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
@@ -54,9 +56,16 @@ def select(path: Path, file: str, patterns: Sequence[str], spool: Path) -> tuple
         if file.endswith(ZIP_NAMES):
             found = _zip_members(path, file, wanted, names)
         elif file.endswith(TAR_NAMES):
-            found = _tar_members(path, file, wanted, names, spool)
+            with path.open("rb") as packed:
+                found = _tar_members(unpacked(packed, file, path.stat().st_size), file, wanted, names, spool)
+        elif file.endswith(DEB_NAMES):
+            with path.open("rb") as packed:
+                name, data, size = data_member(packed, file)
+                found = _tar_members(unpacked(data, f"{file}!{name}", size), file, wanted, names, spool, links=True)
         else:
-            raise ArtifactError(f"{file} is no archive that can be read; one of {', '.join(ZIP_NAMES + TAR_NAMES)} can")
+            raise ArtifactError(
+                f"{file} is no archive that can be read; one of {', '.join(ZIP_NAMES + TAR_NAMES + DEB_NAMES)} can"
+            )
     for text, pattern in zip(patterns, wanted, strict=True):
         if not any(pattern.fullmatch(member.name) for member in found):
             near = ", ".join(get_close_matches(text, names, 3, 0.5)) or "nothing like it"
@@ -95,14 +104,22 @@ def _refuse_special(entry: zipfile.ZipInfo, file: str) -> None:
 
 
 def _tar_members(
-    path: Path, file: str, wanted: Sequence[re.Pattern[str]], names: list[str], spool: Path
+    stream: IO[bytes],
+    file: str,
+    wanted: Sequence[re.Pattern[str]],
+    names: list[str],
+    spool: Path,
+    links: bool = False,
 ) -> list[Member]:
+    """`links` passes over symbolic links, of which a Debian package has many: what they point to has its own name."""
     found: list[Member] = []
-    with path.open("rb") as packed, tarfile.open(fileobj=unpacked(packed, file, path.stat().st_size), mode="r|") as tar:
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
         for entry in _checked(tar, _tar_name, file):
             name = _tar_name(entry)
             names.append(name)
             if entry.isdir() or not any(pattern.fullmatch(name) for pattern in wanted):
+                continue
+            if links and entry.issym():
                 continue
             if not entry.isreg() or entry.issparse():
                 raise ArtifactError(f"{file}!{name} is a link, a device or sparse; only plain members are read")
@@ -152,14 +169,24 @@ def contents(members: Sequence[Member], file: str) -> Iterator[tuple[Member, IO[
 
 
 def unpacked(packed: IO[bytes], where: str, packed_bytes: int) -> BufferedReader:
-    """A stream without its .gz, .bz2 or .xz compression, as the name tells."""
+    """A stream without its .gz, .bz2, .xz or .zst compression, as the name tells."""
     if where.endswith((".gz", ".tgz")):
         return _guarded(gzip.open(packed), where, packed_bytes)
     if where.endswith(".bz2"):
         return _guarded(bz2.open(packed), where, packed_bytes)
     if where.endswith(".xz"):
         return _guarded(lzma.open(packed), where, packed_bytes)
+    if where.endswith(".zst"):
+        return _guarded(_zstandard(packed), where, packed_bytes)
     return _guarded(packed, where, None)
+
+
+def _zstandard(packed: IO[bytes]) -> Any:
+    try:
+        from engine.data.sources.zstd import ZstdStream
+    except ImportError as error:
+        raise ArtifactError("a .zst file wants zstandard: pip install 'facsimile-llm[data]'") from error
+    return ZstdStream(packed)
 
 
 def _guarded(stream: Any, where: str, packed_bytes: int | None) -> BufferedReader:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, assert_never
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from engine.artifacts import disk
 from engine.artifacts.placement import Placement
-from engine.data.sources import git, https, local, mirrors, pypi
+from engine.data.sources import apt, git, https, local, mirrors, pypi
 from engine.data.sources.receive import Origin, sha256_of
 from engine.data.sources.spec import AptFile, GitFile, HttpsFile, HubFile, LocalFile, PypiFile, RawFile
 from engine.spec.errors import ArtifactError
@@ -79,10 +79,17 @@ def _bring(source: RawFile, placement: Placement, part: IO[bytes]) -> Origin:
             return git.copy(source, placement, part)
         case LocalFile():
             return local.copy(source, placement.root, part)
-        case AptFile() | HubFile():
-            raise NotImplementedError
+        case AptFile():
+            return apt.download(source, part)
+        case HubFile():
+            return https.download(hub_url(source), file_name(source), part)
         case _:
             assert_never(source)
+
+
+def hub_url(source: HubFile) -> str:
+    """Where the hub serves a file of a data set at a commit."""
+    return f"https://huggingface.co/datasets/{source.dataset}/resolve/{source.revision}/{quote(source.path)}"
 
 
 def _refuse(source: RawFile, origin: Origin, path: Path, rejected: Path) -> ArtifactError:

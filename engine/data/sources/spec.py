@@ -83,6 +83,13 @@ class HubFile(Spec):
     members: Members = ()
 
 
+class Stated(Spec):
+    """The size that the publisher states: what a plan reckons with, and what a run shows beside what it found."""
+
+    documents: Count
+    bytes: Count
+
+
 class Documents(Spec):
     """What every source of documents states: its name is unique, its domain is what mixes and scores go by."""
 
@@ -94,6 +101,7 @@ class Documents(Spec):
     `most_bytes`) is an error, or is counted as skipped with its reason."""
     most_bytes: Count = Field(default=MOST_BYTES, json_schema_extra={NEUTRAL: MOST_BYTES})
     """Of one line, record or file that becomes one text."""
+    stated: Stated | None = Field(default=None, json_schema_extra={NEUTRAL: None})
 
 
 class PypiSource(Documents, PypiFile):
