@@ -126,6 +126,10 @@ def source_uri(kind: str, place: Mapping[Any, Any]) -> str:
             return str(url)
         case "git", {"repository": repository, "commit": commit, "path": path}:
             return f"git:{repository}@{commit}:{path}"
+        case "apt", {"pool": pool, "file": file}:
+            return f"apt:{pool}/{file}"
+        case "hf", {"dataset": dataset, "revision": revision, "path": path}:
+            return f"hf:{dataset}@{revision}:{path}"
         case _, {"path": path}:
             return f"{kind}:{path}"
         case _:

@@ -56,6 +56,19 @@ def test_sources_are_found_wherever_a_stage_names_them() -> None:
     assert found.uri == "pypi:p==1/p.whl"
 
 
+@pytest.mark.parametrize(
+    ("place", "uri"),
+    [
+        ({"kind": "apt", "package": "p", "pool": "pool/main/p", "file": "p_1_all.deb"}, "apt:pool/main/p/p_1_all.deb"),
+        ({"kind": "hf", "dataset": "a/b", "revision": "0" * 40, "path": "c.parquet"}, f"hf:a/b@{'0' * 40}:c.parquet"),
+        ({"kind": "file", "path": "texts/a.txt"}, "file:texts/a.txt"),
+    ],
+)
+def test_the_place_of_a_source_is_whole(place: dict[str, str], uri: str) -> None:
+    (found,) = stage_sources({**place, "sha256": "0" * 64, "licence": "MIT", "name": "n"})
+    assert (found.uri, found.name) == (uri, "n")
+
+
 def test_lineage_needs_no_torch() -> None:
     code = "import sys, engine.report.lineage, engine.report.audit; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
