@@ -29,7 +29,7 @@ SIMILAR = ("exact_duplicate", "near_duplicate", "leak_exact", "leak_near")
 @final
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A document without its text, but for the first line of it that is not blank."""
+    """A document without its text, but for the first line of it that has a letter or digit."""
 
     id: str
     source: str
@@ -315,6 +315,6 @@ def _refs(manifest: Manifest, field: str) -> tuple[str, ...]:
 
 
 def first_line(document: Document) -> str:
-    """The first line that is not blank, cut to LINE_CHARS."""
-    line = next((line.strip() for line in document.text.split("\n") if line.strip()), "")
+    """The first line with a letter or digit, cut to LINE_CHARS."""
+    line = next((line.strip() for line in document.text.split("\n") if any(map(str.isalnum, line))), "")
     return line[:LINE_CHARS] + ("..." if len(line) > LINE_CHARS else "")

@@ -27,7 +27,7 @@ LEAKS = [{"kind": "exact"}, {"kind": "ngram", "words": 13, "least": 2}]
 
 
 def row(name: str) -> tuple[str, ...]:
-    text = f"\n  {name} text\nmore of it"
+    text = f"\n---\n  {name} text\nmore of it"
     return (IDS[name], "web", DOMAINS.get(name, "web"), IDS[name], f"file.txt#{name}", "CC0-1.0", text)
 
 
