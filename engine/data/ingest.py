@@ -6,6 +6,7 @@ scratch files, so memory holds one batch of documents whatever the corpus, and a
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, assert_never, final
@@ -77,11 +78,9 @@ def ingest(stage: Ingest, out: Draft, placement: Placement) -> dict[str, JsonVal
     with scratch_folder(out) as folder:
         ids = DistinctIds(folder)
         tasks = _tasks(stage.sources, placement, folder)
-        outcomes = progress(
-            in_order(read_task, zip(tasks, tasks, strict=True), placement), len(tasks), "parts", "ingest"
-        )
-        with DocumentTable(out, "documents") as table:
-            for task, counts in outcomes:
+        done = in_order(read_task, zip(tasks, tasks, strict=True), placement)
+        with closing(done), DocumentTable(out, "documents") as table:
+            for task, counts in progress(done, len(tasks), "parts", "ingest"):
                 for batch in read_back(task.target):
                     ids.add(batch.column("id").to_pylist(), stage.sources.index(task.source))
                     found[task.source.name] += batch.num_rows
@@ -162,7 +161,8 @@ def _tasks(sources: tuple[Source, ...], placement: Placement, folder: Path) -> l
                     f"sources {first} and {source.name} both read {file_name(source)}!{member.name}: its documents "
                     "would have the same ids; leave it out of one"
                 )
-        tasks += (Task(source, run, folder / f"{len(tasks) + n:08d}.arrow") for n, run in enumerate(_runs(members)))
+        for run in _runs(members):
+            tasks.append(Task(source, run, folder / f"{len(tasks):08d}.arrow"))
     return tasks
 
 

@@ -57,7 +57,7 @@ def pack_dealt(
             dealer.add(batch[0].domain, *_survivors(batch, encoded, drops))
         dealer.end()
     _refuse_small(stage, dealer.packed)
-    mixed = write_order(mix, stage.shuffle_seed, tuple(packed.deck for packed in dealer.packed), out)
+    mixed = write_order(mix, stage.seed, tuple(packed.deck for packed in dealer.packed), out)
     out.close("rows")
     out.close("provenance")
     return {**_metrics(dealer.packed), **mixed, **drops.metrics()}

@@ -3,14 +3,15 @@
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from threading import Thread
 from typing import TypeVar, assert_never
 
 from engine.artifacts.placement import Placement
-from engine.spec.errors import SpecError
+from engine.spec.errors import ArtifactError, SpecError
 
 AHEAD = 4  # pieces under way or finished before their turn, for each worker: what bounds memory
 
@@ -19,8 +20,14 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_order(task: Callable[[A], B], work: Iterable[tuple[K, A]], placement: Placement) -> Iterator[tuple[K, B]]:
-    """(key, task(argument)) for each (key, argument), in order; the key stays here, the argument travels."""
+def in_order(
+    task: Callable[[A], B], work: Iterable[tuple[K, A]], placement: Placement
+) -> Generator[tuple[K, B], None, None]:
+    """(key, task(argument)) for each (key, argument), in order; the key stays here, the argument travels.
+
+    Close it where a fault may end the loop early: then no worker writes into a folder that is being removed.
+    ArtifactError when a worker was killed.
+    """
     if placement.executor == "process" and placement.workers == 1:
         yield from ((key, task(argument)) for key, argument in work)
         return
@@ -35,6 +42,11 @@ def in_order(task: Callable[[A], B], work: Iterable[tuple[K, A]], placement: Pla
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+        except BrokenProcessPool as error:
+            raise ArtifactError(
+                "a worker process was killed, most often because memory ran out; give fewer workers "
+                "(FACSIMILE_WORKERS) or smaller pieces (FACSIMILE_PARTITION_ROWS) and run again"
+            ) from error
         finally:
             for _, future in waiting:
                 future.cancel()

@@ -4,7 +4,7 @@ Workers write what stays and what goes into scratch files, so memory holds one p
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple
 from functools import partial
 from pathlib import Path
@@ -46,9 +46,9 @@ def sift_in(
 ) -> dict[str, JsonValue]:
     """`sift` for a sieve that reads what lies in the scratch folder already."""
     pieces = partitions(source, placement)
-    with DocumentTable(out, "documents") as table, Drops(out) as drops:
-        work = ((folder / f"{number:08d}", (piece, folder / f"{number:08d}")) for number, piece in enumerate(pieces))
-        done = in_order(partial(_sift_one, sieve), work, placement)
+    work = ((folder / f"{number:08d}", (piece, folder / f"{number:08d}")) for number, piece in enumerate(pieces))
+    done = in_order(partial(_sift_one, sieve), work, placement)
+    with closing(done), DocumentTable(out, "documents") as table, Drops(out) as drops:
         for target, _ in progress(done, len(pieces), "parts", label):
             for batch in read_back(target.with_suffix(".kept")):
                 table.write(batch)

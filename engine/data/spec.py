@@ -126,7 +126,7 @@ class Pack(Spec):
     """The tokenizer's end token follows every document; nothing precedes one."""
     mix: Mix
     fim: FimChoice = Field(default=NoFim(), json_schema_extra={NEUTRAL: {"kind": "none"}})
-    shuffle_seed: Seed
+    seed: Seed
     """`deal` shuffles the rows of each chunk by a generator named after this seed and the chunk; `sample` draws."""
 
     def outputs(self) -> tuple[str, ...]:

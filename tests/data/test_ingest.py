@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.data.documents import Document, read_documents
+from engine.data.ingest import _tasks
 from engine.data.readers.spec import JsonLines, MediaWiki, PlainText, PythonTree, QuestionsYaml
 from engine.spec.errors import ArtifactError
 from tests.data.built import Built
@@ -156,3 +157,16 @@ def test_text_without_utf8_is_passed_over_and_counted(tmp_path: Path) -> None:
     built = ingested(tmp_path, "corpus", place(tmp_path), file_source(data, "in/a.jsonl", JsonLines(kind="jsonl")))
     assert [document.text for document in texts(built)] == ["good"]
     assert built.metrics["skipped"] == {"lone_surrogate": {"books": 1}}
+
+
+def test_every_piece_has_a_scratch_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.data.ingest.TASK_BYTES", 30)
+    put(tmp_path, "in/a.zip", zip_of(MEMBERS))
+    put(tmp_path, "in/b.zip", zip_of(MEMBERS | {"more": b"{}\n"}))
+    sources = tuple(
+        file_source((tmp_path / path).read_bytes(), path, LINES, "tiny/*", name=name)
+        for path, name in (("in/a.zip", "one"), ("in/b.zip", "two"))
+    )
+    targets = [task.target for task in _tasks(sources, place(tmp_path), tmp_path)]
+    assert len(targets) > 4
+    assert len(set(targets)) == len(targets)

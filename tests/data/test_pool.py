@@ -8,7 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
+import pytest
+
+from engine.artifacts.placement import Placement
 from engine.data.pool import in_order
+from engine.spec.errors import ArtifactError
 from tests.data.built import placement
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,3 +69,14 @@ def waited(found: Callable[[], list[int]], count: int) -> list[int]:
         assert monotonic() < end, now
         sleep(0.05)
     return now
+
+
+def die(number: int) -> int:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_worker_is_told_with_what_to_do() -> None:
+    with pytest.raises(ArtifactError, match=r"a worker process was killed.*FACSIMILE_WORKERS"):
+        list(in_order(die, ((n, n) for n in range(4)), Placement(Path(), Path(), Path(), None, (), 2)))

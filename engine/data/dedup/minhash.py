@@ -6,6 +6,7 @@ band b is the values from b * rows on, `rows` of them. Functions that no band us
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -43,11 +44,10 @@ def minhash(stage: MinHash, documents: Input, out: Draft, placement: Placement) 
         work = ((folder / f"{number:08d}", (piece, folder / f"{number:08d}")) for number, piece in enumerate(pieces))
         table = out.table("bands", BANDS_SCHEMA)
         try:
-            for target, _ in progress(
-                in_order(partial(_sign_one, stage), work, placement), len(pieces), "parts", "minhash"
-            ):
-                for batch in read_back(target):
-                    table.write(batch)
+            with closing(in_order(partial(_sign_one, stage), work, placement)) as done:
+                for target, _ in progress(done, len(pieces), "parts", "minhash"):
+                    for batch in read_back(target):
+                        table.write(batch)
         except BaseException:
             table.abort()
             raise

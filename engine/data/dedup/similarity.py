@@ -5,6 +5,7 @@ and holds them against the files, memory-mapped. Memory is one partition for eac
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -138,15 +139,16 @@ class Similarities:
         sets.mkdir()
         self._write_sets(sets)
         work = (_work(piece, found, self._places) for piece, found in pairs if len(found))
-        for (found, same), values in in_order(partial(_compare, self._shingle, sets), work, self._placement):
-            yield found, values[same]
+        with closing(in_order(partial(_compare, self._shingle, sets), work, self._placement)) as done:
+            for (found, same), values in done:
+                yield found, values[same]
         for path in sets.iterdir():
             path.unlink()
         sets.rmdir()
 
     def _write_sets(self, sets: Path) -> None:
-        done = in_order(partial(_write_sets, self._shingle, sets), self._wanted_rows(), self._placement)
-        for (index, numbers), lengths in progress(done, None, "parts", "shingles"):
+        written = in_order(partial(_write_sets, self._shingle, sets), self._wanted_rows(), self._placement)
+        for (index, numbers), lengths in progress(written, None, "parts", "shingles"):
             places = np.empty(len(numbers), PLACE)
             places["piece"], places["begin"], places["length"] = index, np.cumsum(lengths) - lengths, lengths
             self._places[numbers] = places
