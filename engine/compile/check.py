@@ -287,7 +287,7 @@ def _train(stage: Train) -> Iterator[tuple[str, str]]:
         )
     yield from ((f"model.{path}", text) for path, text in _model(stage.model))
     yield from ((f"optimizer.lr.{path}", text) for path, text in _schedule(stage.optimizer.lr, stage.steps))
-    yield from ((f"optimizer.later_decays.{path}", text) for path, text in _phases(stage.optimizer, stage.steps))
+    yield from ((f"optimizer.later_decays.{path}", text) for path, text in _phases(stage))
 
 
 def _model(model: Model) -> Iterator[tuple[str, str]]:
@@ -347,11 +347,12 @@ def _schedule(schedule: Schedule, steps: int) -> Iterator[tuple[str, str]]:
             assert_never(schedule)
 
 
-def _phases(optimizer: AdamW, steps: int) -> Iterator[tuple[str, str]]:
+def _phases(stage: Train) -> Iterator[tuple[str, str]]:
     before = 1
-    for index, phase in enumerate(optimizer.later_decays):
-        if not before < phase.from_step <= steps:
-            yield f"{index}.from_step", f"{phase.from_step} is not above {before} and at most {steps}, the last step"
+    for index, phase in enumerate(stage.optimizer.later_decays if isinstance(stage.optimizer, AdamW) else ()):
+        if not before < phase.from_step <= stage.steps:
+            told = f"{phase.from_step} is not above {before} and at most {stage.steps}, the last step"
+            yield f"{index}.from_step", told
         before = max(before, phase.from_step)
 
 

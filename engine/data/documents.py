@@ -48,9 +48,8 @@ class Document:
 class Drop(Protocol):
     """Takes a document that goes, with the reason, the document that stands for it, and the number that decided."""
 
-    def __call__(
-        self, document: Document, reason: str, stands_for: str = "", measured: float | None = None
-    ) -> None: ...
+    def __call__(self, document: Document, reason: str, stands_for: str = "", measured: float | None = None) -> None:
+        """One document."""
 
 
 def document_id(source_sha256: str, locator: str) -> str:

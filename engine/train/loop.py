@@ -27,7 +27,7 @@ from engine.train.job import Job, Observed
 from engine.train.objective import Objective
 from engine.train.optimizer import StepOptimizer
 from engine.train.optimizers.adamw import AdamWOptimizer
-from engine.train.schedule import learning_rate, weight_decay
+from engine.train.schedule import learning_rate
 from engine.train.spec import AdamW, TrainPlan
 from engine.train.steplog import Step, StepLog
 
@@ -95,9 +95,7 @@ def update(
         if i == own - 1:
             norm = partition.gradient_norm(engine)
             check_finite(step, losses, norm)
-            optimizer.prepare(
-                step, lr, weight_decay(stage.optimizer, step), min(1.0, stage.optimizer.clip / (norm + 1e-6))
-            )
+            optimizer.prepare(step, lr, min(1.0, stage.optimizer.clip / (norm + 1e-6)))
         engine.step()
     return mean_over_ranks(losses), norm, lr
 

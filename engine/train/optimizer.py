@@ -19,25 +19,25 @@ class StepOptimizer(torch.optim.Optimizer, ABC):
     def __init__(self, model: nn.Module, rate_scales: Mapping[str, float], moments: tuple[str, ...]) -> None:
         super().__init__(groups(model, rate_scales), {})
         self.moment_names = moments
-        self.prepare(0, 0.0, 0.0, 1.0)
+        self.prepare(0, 0.0, 1.0)
 
-    def prepare(self, step: int, lr: float, decay: float, gradient_scale: float) -> None:
-        """The numbers of the next update: its step (from 1), rate, weight decay, and what scales gradients."""
-        self.next = (step, lr, decay, gradient_scale)
+    def prepare(self, step: int, lr: float, gradient_scale: float) -> None:
+        """The numbers of the next update: its step (from 1), its rate, and what gradients are multiplied by."""
+        self.next = (step, lr, gradient_scale)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
         assert closure is None
-        _, lr, decay, _ = self.next
+        _, lr, _ = self.next
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self.update(p, p.grad, self.moments(p), lr * group["rate"], decay if group["decays"] else 0.0)
+                    self.update(p, p.grad, self.moments(p), lr * group["rate"], group["decays"])
 
     @abstractmethod
-    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decay: float) -> None:
-        """Moves a parameter or partition, and its moments, by one step in place."""
+    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decays: bool) -> None:
+        """Moves a parameter or partition, and its moments, by one step in place; some are not decayed."""
 
     def moments(self, p: Tensor) -> tuple[Tensor, ...]:
         """The moments of a parameter or partition; zeros before its first update."""

@@ -581,7 +581,7 @@ def test_a_model_family_an_objective_and_a_data_step_added_beside_move_nothing(
 ) -> None:
     add_beside(copied, "models", "Llama", copied / "models" / "build.py")
     add_beside(copied, "train", "NextToken", copied / "train" / "objective.py")
-    add_beside(copied, "data", "LeastChars", copied / "data" / "clean.py")
+    add_beside(copied, "data/cleaning", "LeastChars", copied / "data" / "clean.py")
     assert moved(stages, copied) == set()
 
 
@@ -592,5 +592,6 @@ def add_beside(copied: Path, room: str, known: str, file: Path) -> None:
     arm = next(line for line in file.read_text().splitlines() if line.strip().startswith(f"case {known}("))
     depth = arm[: len(arm) - len(arm.lstrip())]
     edit(file, arm, f"{depth}case Beside():\n{depth}    return beside()\n{arm}")
-    imports = f"from engine.{room}.spec import "
-    edit(file, imports, f"from engine.{room}.beside import beside\n{imports}Beside, ")
+    package = f"engine.{room.replace('/', '.')}"
+    imports = f"from {package}.spec import "
+    edit(file, imports, f"from {package}.beside import beside\n{imports}Beside\n{imports}")

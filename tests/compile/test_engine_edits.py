@@ -77,7 +77,7 @@ CHANGES = [
     ("data/__init__.py", "", "import unicodedata\n\nunicodedata.normalize = str\n", CORPUS),
     ("artifacts/table.py", "GROUP_ROWS = 1 << 16", "GROUP_ROWS = 1 << 15", CORPUS),
     ("data/readers/jsonl.py", 'path.split(".")', 'path.split("/")', CORPUS),
-    ("data/clean.py", "document.text.strip()) < chars", "document.text.strip()) <= chars", CLEAN),
+    ("data/cleaning/least_chars.py", "if found < chars", "if found <= chars", CLEAN),
     ("data/dedup/exact.py", "digests=True", "digests=bool(1)", UNIQUE),
     ("data/split.py", "2.0**64", "2.0**63", SPLIT),
     ("data/tokenizers/sentencepiece_bpe.py", "STRETCH_CHARS = 1 << 16", "STRETCH_CHARS = 1 << 15", TOKENIZER),
@@ -188,13 +188,11 @@ def add_optimizer(copy: Copy) -> None:
 
 def add_schedule(copy: Copy) -> None:
     flat = 'class Flat(Spec):\n    kind: Literal["flat"]\n    peak: Positive\n\n\n'
-    copy.edit(
-        "train/spec.py", "Schedule = Cosine", f'{flat}Schedule = Annotated[Cosine | Flat, Field(discriminator="kind")]'
-    )
+    copy.edit("train/spec.py", "Schedule = Annotated[Cosine |", f"{flat}Schedule = Annotated[Flat | Cosine |")
     copy.imports("train/schedule.py", "from engine.train.spec import Flat")
     copy.arm("train/schedule.py", "Cosine()", "Flat()", "return _flat(schedule, step)")
     copy.imports("compile/check.py", "from engine.train.spec import Flat")
-    copy.arm("compile/check.py", "Cosine()", "Flat()", "return")
+    copy.arm("compile/check.py", "Cosine() | Linear()", "Flat()", "return")
     copy.edit(
         "train/schedule.py",
         "def _cosine(",
@@ -214,16 +212,16 @@ def add_backend(copy: Copy) -> None:
 def add_clean_step(copy: Copy) -> None:
     most = 'class MostChars(Spec):\n    kind: Literal["most_chars"]\n    chars: Count\n\n\n'
     copy.edit(
-        "data/spec.py",
-        "CleanStep = Annotated[NormalizeNfc |",
-        f"{most}CleanStep = Annotated[NormalizeNfc | MostChars |",
+        "data/cleaning/spec.py",
+        "CleanStep = Annotated[\n",
+        f"{most}CleanStep = Annotated[\n    MostChars |",
     )
-    copy.imports("data/clean.py", "from engine.data.spec import MostChars")
+    copy.imports("data/clean.py", "from engine.data.cleaning.spec import MostChars")
     copy.arm("data/clean.py", "LeastChars()", "MostChars()", "return most_chars(documents, step.chars, drop)")
     copy.edit(
         "data/clean.py",
-        "def least_chars(",
-        "def most_chars(documents, chars, drop):\n    yield from ()\n\n\ndef least_chars(",
+        "def _through(",
+        "def most_chars(documents, chars, drop):\n    yield from ()\n\n\ndef _through(",
     )
     copy.also("other", ("kind: least_chars, chars: 40", "kind: most_chars, chars: 40"))
 
@@ -268,21 +266,23 @@ def add_mix(copy: Copy) -> None:
     even = (
         'class Even(Spec):\n    kind: Literal["even"]\n    chunks: Count\n    repeats: dict[Name, Positive] = {}\n\n\n'
     )
-    copy.edit("data/spec.py", "Mix = Deal", f'{even}Mix = Annotated[Deal | Even, Field(discriminator="kind")]')
+    copy.edit("data/mix/spec.py", "Mix = Annotated[Deal |", f"{even}Mix = Annotated[Even | Deal |")
     copy.add("data/even.py", "def pack_even(stage):\n    return {}\n")
-    copy.imports("data/pack.py", "from engine.data.even import pack_even", "from engine.data.spec import Even")
+    copy.imports("data/pack.py", "from engine.data.even import pack_even", "from engine.data.mix.spec import Even")
     copy.arm("data/pack.py", "Deal()", "Even()", "return pack_even(stage)")
     copy.also("other", ("kind: deal", "kind: even"))
 
 
 def add_reader(copy: Copy) -> None:
     copy.edit(
-        "data/spec.py",
+        "data/readers/spec.py",
         "Format = Annotated[\n",
         'class Csv(Spec):\n    kind: Literal["csv"]\n\n\nFormat = Annotated[\n    Csv |',
     )
     copy.add("data/readers/csv.py", "def read_csv(stream, where):\n    yield from ()\n")
-    copy.imports("data/ingest.py", "from engine.data.readers.csv import read_csv", "from engine.data.spec import Csv")
+    copy.imports(
+        "data/ingest.py", "from engine.data.readers.csv import read_csv", "from engine.data.readers.spec import Csv"
+    )
     copy.arm("data/ingest.py", "JsonLines()", "Csv()", "return read_csv(stream, where)")
     copy.also("other", ("kind: jsonl", "kind: csv"))
 
@@ -327,7 +327,7 @@ def add_stage(copy: Copy) -> None:
     )
     copy.edit("data/spec.py", "class Split(Spec)", f"{stage}class Split(Spec)")
     copy.add("data/census.py", "def run_census(stage, inputs, out, placement):\n    return {}\n")
-    copy.edit("experiment.py", "    Ingest | Clean |", "    Census | Ingest | Clean |")
+    copy.edit("experiment.py", "Stage = Annotated[\n", "Stage = Annotated[\n    Census |")
     copy.edit("experiment.py", "Lowered = ", "Lowered = Census | ")
     copy.arm(
         "dispatch.py",
@@ -344,12 +344,13 @@ def add_stage(copy: Copy) -> None:
         "compile/dvc.py",
     ):
         copy.imports(file, "from engine.data.spec import Census")
-    copy.edit("compile/dvc.py", "            Ingest()\n", "            Census()\n            | Ingest()\n")
-    for file in ("compile/lower.py", "compile/estimate/__init__.py"):
-        copy.edit(file, "case Ingest() |", "case Census() | Ingest() |")
+    for file in ("compile/dvc.py", "compile/lower.py", "compile/estimate/__init__.py"):
+        copy.edit(file, "            Ingest()\n", "            Census()\n            | Ingest()\n")
     copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
     copy.edit(
-        "compile/check.py", "case Clean(documents=inner) |", "case Clean(documents=inner) | Census(documents=inner) |"
+        "compile/check.py",
+        "                Clean(documents=inner)\n",
+        "                Census(documents=inner)\n                | Clean(documents=inner)\n",
     )
     copy.edit("compile/check.py", "case Ingest() | Split() |", "case Census() | Ingest() | Split() |")
     copy.also(

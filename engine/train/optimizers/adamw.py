@@ -9,6 +9,7 @@ from engine.kernels.adamw import adamw
 from engine.kernels.adamw.reference import Update
 from engine.kernels.spec import AdamWBackend
 from engine.train.optimizer import StepOptimizer
+from engine.train.schedule import weight_decay
 from engine.train.spec import AdamW
 
 
@@ -27,8 +28,9 @@ class AdamWOptimizer(StepOptimizer):
         super().__init__(model, rate_scales, moments)
         self.spec, self.backend = spec, backend
 
-    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decay: float) -> None:
-        step, _, _, gradient_scale = self.next
+    def update(self, p: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], lr: float, decays: bool) -> None:
+        step, _, gradient_scale = self.next
+        decay = weight_decay(self.spec, step) if decays else 0.0
         beta1, beta2 = self.spec.betas
         by = Update(step, lr, beta1, beta2, self.spec.eps, decay, gradient_scale)
         exp_avg, exp_avg_sq = moments
