@@ -270,6 +270,9 @@ def add_mix(copy: Copy) -> None:
     copy.add("data/even.py", "def pack_even(stage):\n    return {}\n")
     copy.imports("data/pack.py", "from engine.data.even import pack_even", "from engine.data.mix.spec import Even")
     copy.arm("data/pack.py", "Deal()", "Even()", "return pack_even(stage)")
+    copy.imports("compile/check.py", "from engine.data.mix.spec import Even")
+    copy.arm("compile/check.py", "Deal()", "Even()", "return")
+    copy.arm("compile/check.py", "Deal(repeats=repeats)", "Even()", "return")
     copy.also("other", ("kind: deal", "kind: even"))
 
 
@@ -342,13 +345,14 @@ def add_stage(copy: Copy) -> None:
         "compile/check.py",
         "compile/estimate/__init__.py",
         "compile/dvc.py",
+        "compile/origins.py",
     ):
         copy.imports(file, "from engine.data.spec import Census")
     for file in ("compile/dvc.py", "compile/lower.py", "compile/estimate/__init__.py"):
         copy.edit(file, "            Ingest()\n", "            Census()\n            | Ingest()\n")
     copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
     copy.edit(
-        "compile/check.py",
+        "compile/origins.py",
         "                Clean(documents=inner)\n",
         "                Census(documents=inner)\n                | Clean(documents=inner)\n",
     )
