@@ -74,7 +74,7 @@ def report(folder: Path, documents: list[Document]) -> None:
         tokenizer="tokenizer@model",
         row_tokens=256,
         mix=Deal(kind="deal", chunks=36),
-        shuffle_seed=0,
+        seed=0,
         vocabulary=VOCABULARY,
         tokenizer_kind="sentencepiece_bpe",
     )

@@ -50,7 +50,7 @@ stages:
     tokenizer: model@tokenizer
     row_tokens: 32
     mix: {{kind: deal, chunks: 1}}
-    shuffle_seed: 1
+    seed: 1
   perplexity:
     kind: perplexity
     checkpoint: model@weights

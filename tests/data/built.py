@@ -120,7 +120,7 @@ def plan(row_tokens: int = 16, chunks: int = 4, vocabulary: int = 400, **repeats
             "tokenizer": "tokenizer@model",
             "row_tokens": row_tokens,
             "mix": Deal(kind="deal", chunks=chunks, repeats=repeats),
-            "shuffle_seed": 7,
+            "seed": 7,
             "vocabulary": vocabulary,
             "tokenizer_kind": "sentencepiece_bpe",
         }
