@@ -100,6 +100,7 @@ def test_no_import_is_local_where_it_need_not_be() -> None:
         "engine.data.cleaning.",
         "engine.data.leaks.",
         "engine.data.readers.",
+        "engine.data.mix.",
         "engine.data.sources.zstd",
     )  # a module for each, in its arm
     local = []

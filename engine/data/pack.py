@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from engine.artifacts.draft import ArrayWriter, Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.progress import progress
-from engine.artifacts.read import Input, read_table
+from engine.artifacts.read import Input, Inputs, read_table
 from engine.artifacts.table import TableWriter
 from engine.data.cut import Cut, Cutter
 from engine.data.deal import Deck, slots_of
@@ -32,14 +32,17 @@ from engine.spec.errors import ArtifactError, Problem, SpecError
 from engine.spec.philox import generator
 
 
-def pack(stage: PackPlan, documents: Input, tokenizer: Input, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+def pack(stage: PackPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Writes and closes `rows`, `provenance` and `dropped`; gives the metrics."""
+    documents, tokenizer = inputs.one(stage.documents), inputs.one(stage.tokenizer)
     _refuse_vocabulary(stage, tokenizer)
     match stage.mix:
         case Deal():
             return pack_dealt(stage, stage.mix, documents, tokenizer, out, placement)
         case Sample():
-            raise NotImplementedError
+            from engine.data.mix.sample import pack_sampled
+
+            return pack_sampled(stage, stage.mix, inputs, out, placement)
         case _:
             assert_never(stage.mix)
 
@@ -48,13 +51,13 @@ def pack_dealt(
     stage: PackPlan, mix: Deal, documents: Input, tokenizer: Input, out: Draft, placement: Placement
 ) -> dict[str, JsonValue]:
     """The rows of each domain dealt to the chunks."""
-    slots = _slots(mix, _domains(documents))
+    slots = _slots(mix, domains_of(documents))
     ids = out.array("rows", "ids", ids_dtype(stage.vocabulary), (stage.row_tokens,))
     with ids, out.table("provenance", SCHEMA) as provenance, Drops(out) as drops:
         dealer = _Dealer(stage, mix.chunks, slots, ids, provenance)
-        stream = _documents(documents, tuple(slots))
+        stream = documents_by_domain(documents, tuple(slots))
         for batch, encoded in encode(stream, tokenizer.folder, tokenizer.digest, placement):
-            dealer.add(batch[0].domain, *_survivors(batch, encoded, drops))
+            dealer.add(batch[0].domain, *survivors(batch, encoded, drops))
         dealer.end()
     _refuse_small(stage, dealer.packed)
     mixed = write_order(mix, stage.seed, tuple(packed.deck for packed in dealer.packed), out)
@@ -119,7 +122,7 @@ class _Dealer:
         first = packed.deck.base + packed.deck.stored
         packed.deck, taken = packed.deck.more(len(cut.ids))
         self._ids.write(cut.ids[taken].astype(self._dtype))
-        self._provenance.write(_provenance(cut, taken, first, domain))
+        self._provenance.write(segments(cut, taken, first, domain))
 
     def end(self) -> None:
         """The domain is complete; what is left of its stream is no row."""
@@ -132,7 +135,7 @@ class _Dealer:
         return self.packed[-1].deck.next(domain, self._slots[domain])
 
 
-def _provenance(cut: Cut, taken: npt.NDArray[np.bool_], first: int, domain: str) -> pa.RecordBatch:
+def segments(cut: Cut, taken: npt.NDArray[np.bool_], first: int, domain: str) -> pa.RecordBatch:
     """The segments of the rows that are stored; the first of these rows gets the number `first`."""
     kept = taken[cut.row]
     number = first + np.cumsum(taken) - 1
@@ -148,7 +151,7 @@ def _provenance(cut: Cut, taken: npt.NDArray[np.bool_], first: int, domain: str)
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
-def _survivors(batch: Batch, encoded: Encoded, drops: Drops) -> tuple[list[str], Encoded]:
+def survivors(batch: Batch, encoded: Encoded, drops: Drops) -> tuple[list[str], Encoded]:
     """The documents that have ids; the others are dropped, with the reason."""
     lost = encoded.tokens == 0
     for number in np.flatnonzero(lost).tolist():
@@ -157,7 +160,8 @@ def _survivors(batch: Batch, encoded: Encoded, drops: Drops) -> tuple[list[str],
     return ids, encoded._replace(tokens=encoded.tokens[~lost])
 
 
-def _domains(documents: Input) -> tuple[str, ...]:
+def domains_of(documents: Input) -> tuple[str, ...]:
+    """The domains that the documents have, sorted. ArtifactError when there is no document."""
     found: set[str] = set()
     for batch in read_table(documents.folder, ["domain"]):
         found.update(pc.unique(batch.column("domain")).to_pylist())
@@ -166,7 +170,7 @@ def _domains(documents: Input) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _documents(documents: Input, domains: tuple[str, ...]) -> Iterator[Document]:
+def documents_by_domain(documents: Input, domains: tuple[str, ...]) -> Iterator[Document]:
     """All documents, one domain after the other; row groups without the domain are not read."""
     parts = documents.manifest.outputs[documents.output].parts.values()
     total = sum(part.rows for part in parts if part.kind == "table")

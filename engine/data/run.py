@@ -128,7 +128,7 @@ def run_tokenizer(stage: Tokenizer, inputs: Inputs, out: Draft, placement: Place
 
 def run_pack(stage: PackPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Encodes, cuts and deals; writes `rows`, `provenance` and `dropped`."""
-    return pack(stage, inputs.one(stage.documents), inputs.one(stage.tokenizer), out, placement)
+    return pack(stage, inputs, out, placement)
 
 
 def _refuse_one_sided(train: Counter[str], heldout: Counter[str], stage: Split) -> None:

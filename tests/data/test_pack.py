@@ -15,7 +15,7 @@ from engine.spec.errors import ArtifactError, SpecError
 from tests.data.built import Built, bpe, document, documents, packed, plan, prose, trained
 
 GOLDEN = {
-    "dropped": "ab64bf2ef417ab138356a9f803ee723b8be09c569724dd79f80f89974b3dad40",
+    "dropped": "3d838a1c68787d9e747cd3cd946c6520ddaa5d57af54d1acb1d01bd562727bd2",
     "provenance": "5a0bfad737fbeef14478410fbcd74528aa2ee5d36e7201a631c638a04c051d39",
     "rows": "749ffbe022c5de707f030a5994e9fd5a10a701d17f98ba5395378746cb88fca7",
 }

@@ -31,7 +31,8 @@ class ByWeight(Spec):
     """Which of `recipes` is meant: an axis of a matrix may name it."""
     recipes: Annotated[dict[Name, dict[Name, Share]], Field(min_length=1)]
     unit: Literal["tokens", "rows", "documents"]
-    """`tokens` and `rows` mean the same where all rows have one length; `documents` counts whole documents."""
+    """`tokens` and `rows` mean the same, since all rows have one length. With `documents` a domain is drawn as if whole
+    documents were, each of the mean length of its domain: its share of rows is its share times that length."""
 
 
 class ByCopies(Spec):
@@ -55,6 +56,8 @@ class Sample(Spec):
     rows: Count
     """Length of the sequence."""
     weights: Weighting
+    tolerance: Share = 0.02
+    """How far, at most, a domain's share of the sequence may lie from the declared one; drawing makes it differ."""
     most_repeats: Annotated[dict[Name, Positive], Field()] = {}  # noqa: RUF012
     """By domain: an error where the sequence would show a row more often than this."""
 
