@@ -12,7 +12,7 @@ from engine.compile.origins import sources
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.mix.spec import ByWeight, Deal, Fim, Sample
+from engine.data.mix.spec import ByWeight, Deal, Sample
 from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, Plant, SentencePieceBpe, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import ByDocument, Joined, NoBaseline, Perplexity
@@ -253,8 +253,6 @@ def _mixed_domains(stage: Pack, known: tuple[str, ...]) -> Iterator[tuple[str, s
             assert_never(stage.mix)
     if isinstance(stage.mix, Sample):
         yield from _domains({f"mix.most_repeats.{name}": name for name in stage.mix.most_repeats}, known)
-    if isinstance(stage.fim, Fim):
-        yield from _domains({f"fim.domains.{index}": name for index, name in enumerate(stage.fim.domains)}, known)
 
 
 def _repeats(mix: Deal) -> Iterator[tuple[str, str]]:

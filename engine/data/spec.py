@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from engine.data.cleaning.spec import CleanStep
-from engine.data.mix.spec import FimChoice, Mix, NoFim
+from engine.data.mix.spec import Mix
 from engine.data.sources.spec import RawFile, Source
-from engine.spec.base import NEUTRAL, Spec
+from engine.spec.base import Spec
 from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Fraction, Seed
 
@@ -85,8 +85,6 @@ class SentencePieceBpe(Spec):
     character_coverage: Annotated[float, Field(gt=0, le=1)] = 0.9995
     train_chars: Count
     """At most so many characters are read, in the order of the documents, a fair share from each domain."""
-    specials: tuple[str, ...] = Field(default=(), json_schema_extra={NEUTRAL: ()})  # type: ignore[dict-item]
-    """Tokens that are one id each and never part of another, for instance `<fim_prefix>`; they come after the bytes."""
 
 
 class HuggingFaceTokenizer(Spec):
@@ -125,7 +123,6 @@ class Pack(Spec):
     separator: Literal["end_of_document"] = "end_of_document"
     """The tokenizer's end token follows every document; nothing precedes one."""
     mix: Mix
-    fim: FimChoice = Field(default=NoFim(), json_schema_extra={NEUTRAL: {"kind": "none"}})
     seed: Seed
     """`deal` shuffles the rows of each chunk by a generator named after this seed and the chunk; `sample` draws."""
 

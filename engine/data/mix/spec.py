@@ -1,4 +1,4 @@
-"""The vocabulary of mixes: rows dealt to chunks, or drawn by weight; and code rows in fill-in-the-middle form."""
+"""The vocabulary of mixes: rows dealt to chunks, or drawn by weight."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from engine.spec.base import Spec
 from engine.spec.ref import Name, Ref
-from engine.spec.units import Count, Positive, Seed
+from engine.spec.units import Count, Positive
 
 
 class Deal(Spec):
@@ -63,30 +63,3 @@ class Sample(Spec):
 
 
 Mix = Annotated[Deal | Sample, Field(discriminator="kind")]
-
-
-class NoFim(Spec):
-    """All rows as they are cut."""
-
-    kind: Literal["none"] = "none"
-
-
-class Fim(Spec):
-    """Code rows in fill-in-the-middle form: each document segment as prefix, suffix, middle (PSM) or SPM variant 2.
-
-    Source: LLM360/k2-data-prep, starcoder_fim_main.py, but with the coin of each row from Philox by (seed, row).
-    """
-
-    kind: Literal["fim"]
-    domains: Annotated[tuple[Name, ...], Field(min_length=1)]
-    rate: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Probability that a row takes a FIM form; given that, `spm` is the probability of the SPM form."""
-    spm: Annotated[float, Field(ge=0, le=1)] = 0.5
-    prefix: str = "<fim_prefix>"
-    middle: str = "<fim_middle>"
-    suffix: str = "<fim_suffix>"
-    pad: str = "<fim_pad>"
-    seed: Seed
-
-
-FimChoice = Annotated[NoFim | Fim, Field(discriminator="kind")]
