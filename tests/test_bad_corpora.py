@@ -50,7 +50,7 @@ def test_an_empty_corpus(data_only: Project) -> None:
 
 def test_a_corpus_of_which_nothing_is_left(data_only: Project) -> None:
     data_only.edit(SPEC, "chars: 40", "chars: 100000")
-    assert "no documents left: the steps dropped all of toy/corpus: " in refused(data_only, "clean")
+    assert "no documents left: clean dropped all of toy/corpus: " in refused(data_only, "clean")
 
 
 def test_a_corpus_smaller_than_one_row(data_only: Project) -> None:

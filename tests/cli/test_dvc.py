@@ -19,7 +19,7 @@ def test_dvc_runs_only_the_check_until_the_engine_changes(bare: Project, tmp_pat
     engine = {"PYTHONPATH": str(tmp_path / "edited")}
     assert ran(bare.dvc("repro", "toy-clean", **engine)) == ["compiled", "toy-corpus", "toy-clean"]
     assert ran(bare.dvc("repro", "toy-clean", **engine)) == ["compiled"]
-    edit(tmp_path / "edited" / "engine" / "data" / "clean.py", "\nDrop = ", "\nOTHER = 1\nDrop = ")
+    edit(tmp_path / "edited" / "engine" / "data" / "clean.py", "\n\ndef clean(", "\n\nOTHER = 1\n\n\ndef clean(")
     assert ran(bare.dvc("repro", "toy-clean", **engine)) == ["compiled"]
 
 

@@ -138,7 +138,7 @@ def test_a_trace_of_what_is_not_there(built_once: Path, words: tuple[str, ...], 
 
 
 def test_a_trace_through_rows_that_another_recipe_built_is_refused(built: Path) -> None:
-    edit(built / "specs" / "toy" / "toy.yaml", "seed: 1", "seed: 2")
+    edit(built / "specs" / "toy" / "toy.yaml", "notes: 2}}\n    seed: 1", "notes: 2}}\n    seed: 2")
     done = call(built, "trace", "toy/train", "--step", "1")
     assert (done.code, done.out) == (1, "")
     assert "toy/rows was built by another recipe, or is not whole; build it first: dvc repro toy-rows" in done.err

@@ -37,14 +37,14 @@ def test_before_the_run_is_built_the_answer_is_a_forecast(built: Path) -> None:
 
 def test_a_built_run_tells_what_it_read_whatever_its_spec_says_by_now(trained: Path) -> None:
     before = call(trained, *STEP).out
-    edit(trained / "specs" / "toy" / "toy.yaml", "seed: 1", "seed: 2")
+    edit(trained / "specs" / "toy" / "toy.yaml", "notes: 2}}\n    seed: 1", "notes: 2}}\n    seed: 2")
     assert call(trained, *STEP).out == before
     (trained / "specs" / "toy" / "toy.yaml").write_text("not: [a spec")
     assert call(trained, *STEP).out == before
 
 
 def test_rows_that_were_built_since_are_refused(trained: Path) -> None:
-    edit(trained / "specs" / "toy" / "toy.yaml", "seed: 1", "seed: 2")
+    edit(trained / "specs" / "toy" / "toy.yaml", "notes: 2}}\n    seed: 1", "notes: 2}}\n    seed: 2")
     build(trained, "toy", "rows")
     for words in (STEP, ("trace", "toy/train", "--document", "0" * 32)):
         done = call(trained, *words)
@@ -147,7 +147,7 @@ def test_nobody_and_nothing_are_told_apart(trained: Path) -> None:
 
 def test_a_run_that_cannot_tell_any_more_is_named(trained: Path) -> None:
     document = seen_from(trained, "train", 3)
-    edit(trained / "specs" / "toy" / "toy.yaml", "seed: 1", "seed: 2")
+    edit(trained / "specs" / "toy" / "toy.yaml", "notes: 2}}\n    seed: 1", "notes: 2}}\n    seed: 2")
     build(trained, "toy", "rows")
     said = call(trained, *DOCUMENT, document)
     assert said.code == 1

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import engine
 from engine.compile.code import CodeIndex
-from engine.data.spec import ExactDuplicates
+from engine.data.dedup.spec import ExactDuplicates
 from engine.kernels import native
 from engine.kernels.adamw.native.kernel import adamw, numbers
 from engine.kernels.adamw.reference import Update

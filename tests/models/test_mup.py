@@ -112,8 +112,8 @@ def test_matrices_inside_blocks_take_a_share_of_the_rate() -> None:
 def test_groups_keep_the_order_of_the_model() -> None:
     spec = narrow(128)
     model = build(spec, Kernels())
-    found = groups(model, 0.1, rate_scales(spec))
-    assert [(group["decay"], group["rate"]) for group in found] == [(0.1, 1.0), (0.1, 0.5), (0.0, 1.0)]
+    found = groups(model, rate_scales(spec))
+    assert [(group["decays"], group["rate"]) for group in found] == [(True, 1.0), (True, 0.5), (False, 1.0)]
     names = {id(p): name for name, p in model.named_parameters()}
     assert [names[id(p)] for p in found[0]["params"]] == ["embedding.weight"]
     assert [names[id(p)] for p in found[2]["params"]] == [n for n, p in model.named_parameters() if p.ndim < 2]

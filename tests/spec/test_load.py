@@ -80,11 +80,9 @@ def test_a_matrix_becomes_cells_and_references_find_theirs() -> None:
 
 
 def test_a_cell_may_be_named_in_any_order_and_spelling(tmp_path: Path) -> None:
-    text = (
-        (CASES / "k2/k2-base.yaml")
-        .read_text()
-        .replace("    seed: 1\n", "    seed: 1\n    matrix: {seed: [1], optimizer.eps: [1e-8]}\n")
-    )
+    above, stage1 = (CASES / "k2/k2-base.yaml").read_text().split("  stage1:\n")
+    stage1 = stage1.replace("    seed: 1\n", "    seed: 1\n    matrix: {seed: [1], optimizer.eps: [1e-8]}\n")
+    text = f"{above}  stage1:\n{stage1}"
     check = '{kind: equal_content, left: "stage1[seed=1,optimizer.eps=1.0e-8]@final", right: "stage1[*]@*"}'
     claim = f"claims: [{{id: x, class: lore, says: x, check: {check}}}]\n"
     (tmp_path / "x.yaml").write_text(f"experiment: x\n{text}{claim}")
