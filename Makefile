@@ -31,7 +31,7 @@ lint: install
 test: lint
 	facsimile compile --check
 	facsimile claims --check
-	pytest
+	pytest -n 2 --dist loadfile
 
 test-full: lint
 	pytest -m "not gpu"
