@@ -19,6 +19,7 @@ from engine.spec.nearest import did_you_mean
 
 SPEC_DEPTH = 2  # <paper>/<experiment>.yaml
 NOT_SPECS = ("dvc.yaml", "published.yaml")
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://[^\s/]\S*")
 _EXPERIMENT = re.compile(r"""^(["']?)experiment\1\s*:""", re.MULTILINE)
 _EXTENDS = re.compile(r"""^(["']?)extends\1\s*:\s*(["']?)(?P<base>[^"'#\r\n]+?)\2\s*(#.*)?\r?$""", re.MULTILINE)
 
@@ -165,16 +166,34 @@ def project(args: argparse.Namespace) -> Project:
 
 
 def placement(root: Path, artifacts: Path | None = None) -> Placement:
-    """Where this run is placed, from FACSIMILE_MIRRORS (folders, ':' between) and FACSIMILE_WORKERS."""
+    """Where this run is placed, from the environment.
+
+    FACSIMILE_MIRRORS: folders, ':' between. FACSIMILE_WORKERS: processes here. FACSIMILE_SCHEDULER: address of a dask
+    scheduler, whose workers then do the work of data stages. FACSIMILE_PARTITION_ROWS: most documents in a piece of it.
+    """
     mirrors = tuple(Path(text).resolve() for text in os.environ.get("FACSIMILE_MIRRORS", "").split(":") if text)
-    workers = os.environ.get("FACSIMILE_WORKERS", "1")
-    if not workers.isdecimal() or int(workers) < 1:
-        raise SpecError(f"FACSIMILE_WORKERS={workers!r}: write a whole number from 1")
+    scheduler = os.environ.get("FACSIMILE_SCHEDULER", "")
+    if scheduler and not _ADDRESS.fullmatch(scheduler):
+        example = "tcp://scheduler:8786"
+        raise SpecError(f"FACSIMILE_SCHEDULER={scheduler!r}: write the address of a dask scheduler, as {example}")
     return Placement(
         root=root,
         artifacts=artifacts or root / "data" / "artifacts",
         sources=root / "data" / "sources",
         results=None if artifacts else root / "data" / "results",
         mirrors=mirrors,
-        workers=int(workers),
+        workers=_count("FACSIMILE_WORKERS") or 1,
+        executor="dask" if scheduler else "process",
+        scheduler=scheduler,
+        partition_rows=_count("FACSIMILE_PARTITION_ROWS"),
     )
+
+
+def _count(variable: str) -> int | None:
+    """None where the variable is not set."""
+    text = os.environ.get(variable)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise SpecError(f"{variable}={text!r}: write a whole number from 1")
+    return int(text)

@@ -82,7 +82,14 @@ def test_an_input_that_is_not_built_is_named_with_its_command(toy: Path) -> None
     assert done.json["problems"][0]["message"] == "toy/corpus is not built; build it first: dvc repro toy-corpus"
 
 
-@pytest.mark.parametrize("workers", ["0", "-1", "two", ""])
-def test_the_number_of_workers_is_checked(toy: Path, workers: str) -> None:
-    done = call(toy, "plan", "toy", FACSIMILE_WORKERS=workers)
-    assert (done.code, done.err) == (2, f"error: FACSIMILE_WORKERS={workers!r}: write a whole number from 1\n")
+@pytest.mark.parametrize("text", ["0", "-1", "two", "", "\u0662"])
+@pytest.mark.parametrize("variable", ["FACSIMILE_WORKERS", "FACSIMILE_PARTITION_ROWS"])
+def test_the_numbers_of_a_placement_are_checked(toy: Path, variable: str, text: str) -> None:
+    done = call(toy, "plan", "toy", **{variable: text})
+    assert (done.code, done.err) == (2, f"error: {variable}={text!r}: write a whole number from 1\n")
+
+
+def test_the_address_of_a_scheduler_is_checked(toy: Path) -> None:
+    done = call(toy, "plan", "toy", FACSIMILE_SCHEDULER="scheduler:8786")
+    told = "FACSIMILE_SCHEDULER='scheduler:8786': write the address of a dask scheduler, as tcp://scheduler:8786"
+    assert (done.code, done.err) == (2, f"error: {told}\n")
