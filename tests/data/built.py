@@ -129,5 +129,10 @@ def plan(row_tokens: int = 16, chunks: int = 4, vocabulary: int = 400, **repeats
 
 def packed(folder: Path, corpus: Input, model: Input, stage: PackPlan, workers: int = 1, run: str = "pack") -> Built:
     """Documents packed."""
+    return packed_at(placement(folder, workers), corpus, model, stage, run)
+
+
+def packed_at(place: Placement, corpus: Input, model: Input, stage: PackPlan, run: str = "pack") -> Built:
+    """Documents packed, in the root of a placement."""
     inputs = Inputs({"corpus@documents": (corpus,), "tokenizer@model": (model,)})
-    return build(folder, run, lambda out: run_pack(stage, inputs, out, placement(folder, workers)))
+    return build(place.root, run, lambda out: run_pack(stage, inputs, out, place))
