@@ -37,6 +37,7 @@ from engine.data.readers.python import read_python
 from engine.data.readers.questions_yaml import read_questions
 from engine.data.readers.spec import (
     Html,
+    HubRows,
     JsonLines,
     Latex,
     ManualPage,
@@ -244,6 +245,10 @@ def _units(stream: IO[bytes], where: str, file: str, member: str, source: Source
             return read_jsonl(stream, where, form, most)
         case ParquetTable():
             return read_parquet(stream, where, form)
+        case HubRows():
+            from engine.data.readers.rows import read_rows  # wants `datasets`
+
+            return read_rows(stream, where, form)
         case PlainText():
             return read_text(stream, where, form, most)
         case PythonTree():

@@ -1,6 +1,6 @@
 """The vocabulary of readers: how the bytes of a member become texts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,16 @@ class ParquetTable(Spec):
     only: KeyIs | None = Field(default=None, json_schema_extra={NEUTRAL: None})
 
 
+class HubRows(Spec):
+    """A file of a Hugging Face data set, row by row as `datasets` reads it; `text` names the column (dots go deeper)."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("datasets",)
+    kind: Literal["rows"]
+    builder: Literal["arrow", "csv", "json", "parquet"]
+    text: str = "text"
+    only: KeyIs | None = Field(default=None, json_schema_extra={NEUTRAL: None})
+
+
 class PlainText(Spec):
     """UTF-8 text. `file` makes one document of it, `line` one a line, `passage` whole lines up to `passage_chars`."""
 
@@ -62,6 +72,7 @@ class QuestionsYaml(Spec):
 class Warc(Spec):
     """A WARC file: one document a response with a page of HTML, its markup reduced to text; grouped by its host."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("fastwarc", "resiliparse")
     kind: Literal["warc"]
     main_content: bool = False
     """True leaves out navigation, footers and the like, as resiliparse finds them."""
@@ -70,12 +81,14 @@ class Warc(Spec):
 class Wet(Spec):
     """A WET file: one document a conversion record, grouped by its host."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("fastwarc",)
     kind: Literal["wet"]
 
 
 class Html(Spec):
     """Pages of HTML, one document a member, markup reduced to text."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
     kind: Literal["html"]
     main_content: bool = False
 
@@ -96,6 +109,7 @@ Format = Annotated[
     MediaWiki
     | JsonLines
     | ParquetTable
+    | HubRows
     | PlainText
     | PythonTree
     | QuestionsYaml

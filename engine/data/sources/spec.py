@@ -72,7 +72,7 @@ class AptFile(Spec):
 
 
 class HubFile(Spec):
-    """One file of a Hugging Face data set at a commit, read through `datasets`; its format is that of its rows."""
+    """One file of a Hugging Face data set at a commit; `format: {kind: rows}` has `datasets` read it."""
 
     kind: Literal["hf"]
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
