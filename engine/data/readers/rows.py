@@ -18,7 +18,7 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, UnicodeDecodeError)
 
 
 def read_rows(stream: IO[bytes], where: str, form: HubRows) -> Iterator[Unit | Skipped | Faulty]:
-    """One unit a row, in the order of the file; a null is passed over. The builder wants a file, so bytes are copied."""
+    """One unit a row, in the order of the file; a null is passed over. Bytes are copied: the builder wants a file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows"
         with file.open("wb") as copy:

@@ -39,7 +39,7 @@ class ParquetTable(Spec):
 
 
 class HubRows(Spec):
-    """A file of a Hugging Face data set, row by row as `datasets` reads it; `text` names the column (dots go deeper)."""
+    """A file of a Hugging Face data set, row by row as `datasets` reads it; `text` names the column, dots go deeper."""
 
     libraries: ClassVar[tuple[str, ...]] = ("datasets",)
     kind: Literal["rows"]
