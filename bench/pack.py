@@ -12,12 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import sentencepiece
 
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
+from engine.data.cut import Cutter
 from engine.data.documents import Document, document_id
+from engine.data.encode import Batch, Encoded, encode
 from engine.data.mix.spec import Deal
+from engine.data.pack import segments
 from engine.data.provenance import check_rows, positions_of_document, trace_row
 from engine.data.run import run_pack, run_tokenizer
 from engine.data.spec import PackPlan, SentencePieceBpe, Tokenizer
@@ -87,11 +91,29 @@ def report(folder: Path, documents: list[Document]) -> None:
         both = Inputs({**inputs, "tokenizer@model": (model,)})
         found.update(build(folder, f"pack{next(tries)}", lambda out: run_pack(stage, both, out, place)).outputs)
 
-    bare_seconds, pack_seconds = seconds(lambda: [bare.encode(text) for text in texts], pack)
+    def tokenize() -> None:
+        batches.extend(encode(iter(documents), model.folder, model.digest, place))
+
+    def cut() -> None:
+        cutter = Cutter(stage.row_tokens)
+        for number, (batch, encoded) in enumerate(batches):
+            rows = cutter.push([document.id for document in batch], encoded)
+            segments(rows, np.ones(len(rows.ids), np.bool_), number, "code")
+
+    batches: list[tuple[Batch, Encoded]] = []
+    bare_seconds, pack_seconds = seconds(lambda: bare.encode(texts, num_threads=1), pack)
+    batch_seconds, own_seconds = seconds(
+        lambda: bare.encode(texts, num_threads=1), lambda: (batches.clear(), tokenize())
+    )
+    (cut_seconds,) = seconds(cut)
     tokens = found["rows"].manifest.metrics["tokens"]["code"]
     rows, provenance = found["rows"], found["provenance"]
     print(f"{len(texts)} documents, {sum(len(text.encode()) for text in texts) / 1e6:.1f} MB, {tokens} tokens")
-    print(f"bare encode   {tokens / bare_seconds:12,.0f} tokens/s")
+    print(f"bare batch    {tokens / bare_seconds:12,.0f} tokens/s")
+    print(f"encode        {tokens / own_seconds:12,.0f} tokens/s   ratio {batch_seconds / own_seconds:.3f}")
+    print(
+        f"cut           {tokens / cut_seconds:12,.0f} tokens/s   {100 * cut_seconds / own_seconds:.1f}% of tokenizing"
+    )
     print(f"pack stage    {tokens / pack_seconds:12,.0f} tokens/s   ratio {bare_seconds / pack_seconds:.3f}")
     print(f"check_rows    {once(lambda: check_rows(rows, provenance, corpus, model)):.2f} s for every row")
     print(f"trace_row     {1e3 * once(lambda: trace_row(rows, provenance, corpus, 100)):.1f} ms")

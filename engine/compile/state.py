@@ -6,6 +6,8 @@ from engine.compile.estimate.device import device_of
 from engine.compile.plan import Plan, PlannedRun
 from engine.compile.pretrained import released_layouts
 from engine.compile.resolve import stage_of
+from engine.data.sources.spec import NamedFiles, RawFile, Source
+from engine.data.spec import HuggingFaceTokenizer, Ingest, Tokenizer
 from engine.evaluate.lm_eval.spec import ALL_DATA, LmEval, PublishedTask
 from engine.models.pretrained.spec import HubName, Import
 
@@ -46,8 +48,24 @@ def unknown(runs: Iterable[PlannedRun]) -> tuple[str, ...]:
 
 
 def not_ready(plan: Plan) -> tuple[str, ...]:
-    """Why no weights can be imported, each once; empty when all can."""
-    return tuple(dict.fromkeys(reason for run in plan.runs.values() for reason in _of_import(run)))
+    """Why no weights can be imported or no documents read, each once; empty when all can."""
+    return tuple(dict.fromkeys(reason for run in plan.runs.values() for reason in _reasons(run)))
+
+
+def _reasons(run: PlannedRun) -> Iterator[str]:
+    yield from _of_import(run)
+    match run.stage:
+        case Ingest(sources=files):
+            yield from _unpinned(files)
+        case Tokenizer(method=HuggingFaceTokenizer(file=file)):
+            yield from _unpinned((file,))
+        case _:
+            pass
+
+
+def _unpinned(files: Iterable[RawFile | Source]) -> Iterator[str]:
+    named = (file for file in files if isinstance(file, NamedFiles))
+    yield from (f"no file of {file.repository} is pinned by sha256" for file in named)
 
 
 def _of_import(run: PlannedRun) -> Iterator[str]:

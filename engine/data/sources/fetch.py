@@ -15,7 +15,7 @@ from engine.artifacts import disk
 from engine.artifacts.placement import Placement
 from engine.data.sources import apt, git, https, local, mirrors, pypi
 from engine.data.sources.receive import Origin, sha256_of
-from engine.data.sources.spec import AptFile, GitFile, HttpsFile, HubFile, LocalFile, PypiFile, RawFile
+from engine.data.sources.spec import AptFile, GitFile, HttpsFile, HubFile, LocalFile, NamedFiles, PypiFile, RawFile
 from engine.spec.errors import ArtifactError
 
 
@@ -24,6 +24,8 @@ def resolve(source: RawFile, placement: Placement) -> Path:
 
     ArtifactError when it cannot be had or has other bytes; a wrong download is kept in `data/sources/rejected/`.
     """
+    if isinstance(source, NamedFiles):
+        raise _unpinned(source)
     kept = placement.sources / source.sha256
     if not kept.is_file():
         with disk.writing(placement.sources):
@@ -48,6 +50,8 @@ def file_name(source: RawFile) -> str:
             return PurePosixPath(source.path).name
         case AptFile():
             return PurePosixPath(source.file).name
+        case NamedFiles():
+            return source.repository
         case _:
             assert_never(source)
 
@@ -83,6 +87,8 @@ def _bring(source: RawFile, placement: Placement, part: IO[bytes]) -> Origin:
             return apt.download(source, part)
         case HubFile():
             return https.download(hub_url(source), file_name(source), part)
+        case NamedFiles():
+            raise _unpinned(source)
         case _:
             assert_never(source)
 
@@ -90,6 +96,13 @@ def _bring(source: RawFile, placement: Placement, part: IO[bytes]) -> Origin:
 def hub_url(source: HubFile) -> str:
     """Where the hub serves a file of a data set at a commit."""
     return f"https://huggingface.co/datasets/{source.dataset}/resolve/{source.revision}/{quote(source.path)}"
+
+
+def _unpinned(source: NamedFiles) -> ArtifactError:
+    return ArtifactError(
+        f"no file of {source.repository} is pinned, and {source.revision!r} may name other bytes tomorrow; "
+        "write `kind: hf` with the commit, path and sha256 of each file in its place"
+    )
 
 
 def _refuse(source: RawFile, origin: Origin, path: Path, rejected: Path) -> ArtifactError:

@@ -1,6 +1,6 @@
 """The vocabulary of sources: files named by where they come from and what they are."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -83,6 +83,22 @@ class HubFile(Spec):
     members: Members = ()
 
 
+class NamedFiles(Spec):
+    """Files of a repository on the Hugging Face hub that nobody has pinned by sha256 yet.
+
+    They can be planned but not read: a name may point to other bytes tomorrow. Pinned, each is a file `kind: hf`.
+    """
+
+    sha256: ClassVar[str] = ""
+    members: ClassVar[Members] = ()
+    kind: Literal["hub_name"]
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
+    revision: str
+    files: Annotated[tuple[InnerPath, ...], Field(min_length=1)]
+    """Names or glob patterns, in the order in which they would be read."""
+    licence: str
+
+
 class Stated(Spec):
     """The size that the publisher states: what a plan reckons with, and what a run shows beside what it found."""
 
@@ -128,7 +144,13 @@ class HubSource(Documents, HubFile):
     """Documents in a file of a Hugging Face data set."""
 
 
-RawFile = Annotated[PypiFile | HttpsFile | GitFile | LocalFile | AptFile | HubFile, Field(discriminator="kind")]
+class NamedSource(Documents, NamedFiles):
+    """Documents in files that nobody has pinned yet."""
+
+
+RawFile = Annotated[
+    PypiFile | HttpsFile | GitFile | LocalFile | AptFile | HubFile | NamedFiles, Field(discriminator="kind")
+]
 Source = Annotated[
-    PypiSource | HttpsSource | GitSource | FileSource | AptSource | HubSource, Field(discriminator="kind")
+    PypiSource | HttpsSource | GitSource | FileSource | AptSource | HubSource | NamedSource, Field(discriminator="kind")
 ]
