@@ -110,7 +110,7 @@ def _row(run: PlannedRun, state: str, why: str) -> tuple[str, ...]:
         f"{cost.parameters:,}" if cost.parameters else "",
         f"{cost.tokens:,}" if cost.tokens else "",
         f"{cost.flops:.2e}" if cost.flops else "",
-        _size(cost.memory.total_bytes()) if cost.memory.weights else "",
+        _size(cost.memory.total_bytes() or cost.worker_bytes) if cost.memory.weights or cost.worker_bytes else "",
         duration(cost.seconds) if cost.seconds else "",
     )
     return (run.name, run.stage.kind, state, run.recipe[:12], *numbers, why)
@@ -118,6 +118,8 @@ def _row(run: PlannedRun, state: str, why: str) -> tuple[str, ...]:
 
 def _size(count: int) -> str:
     mebi = count / 2**20
+    if mebi >= 2**20:
+        return f"{mebi / 2**20:,.1f} TiB"
     return f"{mebi:,.0f} MiB" if mebi < 2**10 else f"{mebi / 2**10:,.1f} GiB"
 
 
@@ -131,11 +133,17 @@ def duration(seconds: float) -> str:
 
 def _summary(count: int, waiting: list[PlannedRun]) -> str:
     text = f"{len(waiting)} of {count} would run"
-    flops = sum(run.estimate.flops for run in waiting)
-    if not flops:
+    data = [run.estimate for run in waiting if run.estimate.documents]
+    if data:
+        written, scratch = sum(cost.artifact_bytes for cost in data), max(cost.scratch_bytes for cost in data)
+        text += f"; data: {duration(sum(cost.seconds for cost in data))} of one core, at most {_size(written)} written"
+        text += f" and {_size(scratch)} of scratch at a time, {_size(data[0].worker_bytes)} a worker"
+    counted = [run.estimate for run in waiting if run.estimate.flops]
+    if not counted:
         return text
-    seconds, rate = sum(run.estimate.seconds for run in waiting), waiting[-1].estimate.flops_per_second
-    return f"{text}: {flops:.2e} FLOPs, {duration(seconds)} at {rate:.0e} a second, without starting and writing"
+    flops, seconds = sum(cost.flops for cost in counted), sum(cost.seconds for cost in counted)
+    rate = counted[-1].flops_per_second
+    return f"{text}{';' if data else ':'} {flops:.2e} FLOPs, {duration(seconds)} at {rate:.0e} a second, without starting and writing"
 
 
 def _data(run: PlannedRun, state: str, why: str) -> dict[str, Any]:

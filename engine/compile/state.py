@@ -31,10 +31,18 @@ def _hours(runs: list[PlannedRun]) -> str:
     counted = [run for run in runs if run.estimate.flops]
     left_out = unknown(runs)
     without = f" without {', '.join(left_out)}" if left_out else ""
+    cores = core_hours(runs)
+    data = f"{cores:,.0f} core-hours of data stages" if cores else ""
     if not counted:
-        return f"device-hours not known{without}"
+        return f"{data or 'device-hours not known'}{without}"
     devices = ", ".join(dict.fromkeys(run.estimate.device for run in counted))
-    return f"{'at least ' if left_out else ''}{device_hours(counted):,.1f} device-hours ({devices}){without}"
+    found = f"{device_hours(counted):,.1f} device-hours ({devices}){f', {data}' if data else ''}"
+    return f"{'at least ' if left_out else ''}{found}{without}"
+
+
+def core_hours(runs: Iterable[PlannedRun]) -> float:
+    """Of the data stages whose sources state their sizes."""
+    return sum(run.estimate.seconds for run in runs if run.estimate.documents) / HOUR
 
 
 def device_hours(runs: Iterable[PlannedRun]) -> float:

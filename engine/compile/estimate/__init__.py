@@ -3,6 +3,9 @@
 from types import MappingProxyType
 from typing import assert_never
 
+from pydantic import Field
+
+from engine.compile.estimate import data, rates
 from engine.compile.estimate.device import CORE, Device
 from engine.compile.estimate.memory import FP32_BYTES, Memory, checkpoint_bytes, scoring_memory, train_memory
 from engine.compile.estimate.model import counts, forward_flops_per_row, parameters, train_flops_per_row
@@ -14,7 +17,7 @@ from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
 from engine.models.pretrained.spec import Import
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
 from engine.spec.units import Index, NonNegative, Positive
 from engine.train.spec import TrainPlan
 
@@ -41,6 +44,14 @@ class StageEstimate(Spec):
     """Of one rank."""
     artifact_bytes: Index = 0
     seconds: NonNegative = 0.0
+    documents: Index = Field(default=0, json_schema_extra={NEUTRAL: 0})
+    """Documents that a stage of the data room reads, at most; `seconds` are then those of one core."""
+    text_bytes: Index = Field(default=0, json_schema_extra={NEUTRAL: 0})
+    """Bytes of their text, at most."""
+    scratch_bytes: Index = Field(default=0, json_schema_extra={NEUTRAL: 0})
+    """On disk while the stage runs."""
+    worker_bytes: Index = Field(default=0, json_schema_extra={NEUTRAL: 0})
+    """Memory of one worker of a data stage, whatever the corpus."""
     unknown: tuple[str, ...] = ()
     """What the figures leave out, since only the data will tell."""
     device: str
@@ -59,20 +70,9 @@ def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> St
             return _lm_eval(stage, device)
         case Import():
             return _import(stage, device)
-        case (
-            Ingest()
-            | Clean()
-            | MinHash()
-            | Dedup()
-            | CompareDrops()
-            | Plant()
-            | Split()
-            | Decontaminate()
-            | BandingRecall()
-            | Tokenizer()
-            | PackPlan()
-            | Claims()
-        ):
+        case Ingest() | Clean() | MinHash() | Dedup() | Split() | Decontaminate() | PackPlan():
+            return _data(stage, device, above)
+        case CompareDrops() | Plant() | BandingRecall() | Tokenizer() | Claims():
             return StageEstimate(device=device.name, flops_per_second=device.flops_per_second("fp32"))
         case _:
             assert_never(stage)
@@ -96,6 +96,22 @@ def _train(stage: TrainPlan, device: Device) -> StageEstimate:
         memory=train_memory(stage),
         artifact_bytes=len(stage.kept_steps()) * checkpoint_bytes(stage.model) + steps * LOG_LINE_BYTES,
         seconds=flops / (rate * stage.layout.world),
+    )
+
+
+def _data(stage: data.DataStage, device: Device, above: Runs) -> StageEstimate:
+    given = data.read(stage, above)
+    found = data.cost(stage, given)
+    return StageEstimate(
+        device=device.name,
+        flops_per_second=device.flops_per_second("fp32"),
+        documents=given.documents,
+        text_bytes=given.bytes,
+        seconds=found.seconds,
+        artifact_bytes=found.written,
+        scratch_bytes=found.scratch,
+        worker_bytes=rates.HOST if given.documents else 0,
+        unknown=tuple(data.left_out(given)),
     )
 
 
