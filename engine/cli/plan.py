@@ -143,7 +143,8 @@ def _summary(count: int, waiting: list[PlannedRun]) -> str:
         return text
     flops, seconds = sum(cost.flops for cost in counted), sum(cost.seconds for cost in counted)
     rate = counted[-1].flops_per_second
-    return f"{text}{';' if data else ':'} {flops:.2e} FLOPs, {duration(seconds)} at {rate:.0e} a second, without starting and writing"
+    told = f"{flops:.2e} FLOPs, {duration(seconds)} at {rate:.0e} a second, without starting and writing"
+    return f"{text}{';' if data else ':'} {told}"
 
 
 def _data(run: PlannedRun, state: str, why: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Costs of data stages: from stated sizes and measured rates, reckoned by hand here; nothing where no size is stated."""
+"""Costs of data stages: stated sizes by measured rates, reckoned by hand here; nothing where no size is stated."""
 
 from pathlib import Path
 
