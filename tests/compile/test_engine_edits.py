@@ -348,8 +348,9 @@ def add_stage(copy: Copy) -> None:
         "compile/origins.py",
     ):
         copy.imports(file, "from engine.data.spec import Census")
-    for file in ("compile/dvc.py", "compile/lower.py", "compile/estimate/__init__.py"):
+    for file in ("compile/dvc.py", "compile/lower.py"):
         copy.edit(file, "            Ingest()\n", "            Census()\n            | Ingest()\n")
+    copy.edit("compile/estimate/__init__.py", "case CompareDrops() |", "case Census() | CompareDrops() |")
     copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
     copy.edit(
         "compile/origins.py",

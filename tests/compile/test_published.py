@@ -46,7 +46,7 @@ def every() -> list[Plan]:
 
 @cache
 def plans() -> dict[str, Plan]:
-    return {plan.name: plan for plan in every() if plan.experiment.scale != "proxy"}
+    return {plan.name: plan for plan in every() if plan.experiment.scale == "evaluation"}
 
 
 def published(plan: Plan) -> set[int]:

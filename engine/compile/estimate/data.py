@@ -3,7 +3,7 @@
 An upper bound of what reaches a stage: as if no stage before it had dropped anything but the held-out share.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, assert_never
 
 from engine.compile.estimate import rates
@@ -86,20 +86,29 @@ def cost(stage: DataStage, given: Volume) -> DataCost:
         case Ingest():
             return DataCost(text / rates.INGEST, tables, tables)
         case Clean(steps=steps):
-            return DataCost(sum(text / rates.CLEAN[step.kind] for step in steps), tables, tables)
+            return DataCost(sum(text / _rate(rates.CLEAN, step.kind) for step in steps), tables, tables)
         case MinHash():
             return DataCost(text / rates.MINHASH, given.documents * rates.BANDS, 0)
         case Dedup(method=method):
-            return DataCost(text / rates.DEDUP[method.kind], tables, given.documents * rates.SPILLED[method.kind])
+            return DataCost(text / _rate(rates.DEDUP, method.kind), tables, given.documents * _spilled(method.kind))
         case Split():
             return DataCost(text / rates.SPLIT, tables, 0)
         case Decontaminate(tests=tests):
-            return DataCost(sum(text / rates.LEAKS[test.kind] for test in tests), tables, tables)
+            return DataCost(sum(text / _rate(rates.LEAKS, test.kind) for test in tests), tables, tables)
         case PackPlan(vocabulary=vocabulary):
             wide = 2 if vocabulary >= 1 << 16 else 1  # 32-bit ids
             return DataCost(text / rates.PACK, round(wide * text * rates.PACKED), 0)
         case _:
             assert_never(stage)
+
+
+def _rate(table: Mapping[str, float], kind: str) -> float:
+    """Bytes a second; what has no rate of its own is taken for the slowest that has one."""
+    return table.get(kind, min(table.values()))
+
+
+def _spilled(kind: str) -> int:
+    return rates.SPILLED.get(kind, max(rates.SPILLED.values()))
 
 
 def left_out(given: Volume) -> Iterator[str]:
