@@ -8,6 +8,7 @@ from engine.compile.lower import CLAIMS
 from engine.compile.resolve import cell_of, named_outputs, named_runs, reference_problems, settled, stage_of
 from engine.evaluate.spec import AtMost, Check, ClaimsPlan, Disjoint, EqualContent, Traced
 from engine.evaluate.statistics.spec import (
+    Agree,
     Best,
     Bound,
     Design,
@@ -47,7 +48,7 @@ def claim_problems(experiment: Experiment) -> Iterator[Problem]:
 def check_problems(check: Check, experiment: Experiment) -> Found:
     """What is wrong with the cells that a check names."""
     match check:
-        case EqualContent() | AtMost() | Traced() | Disjoint() | Shares():
+        case EqualContent() | AtMost() | Traced() | Disjoint() | Shares() | Agree():
             for path, ref in references(check):
                 yield from _one(ref, ".".join(path), experiment)
         case Paired():

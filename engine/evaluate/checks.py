@@ -11,6 +11,7 @@ from engine.data.provenance import check_rows
 from engine.evaluate.disjoint import shared_documents
 from engine.evaluate.finding import Finding, exactly
 from engine.evaluate.spec import AtMost, Check, Claim, Claims, Disjoint, EqualContent, Traced
+from engine.evaluate.statistics.agree import agree
 from engine.evaluate.statistics.best import best
 from engine.evaluate.statistics.bound import bound
 from engine.evaluate.statistics.judge import Holds
@@ -19,7 +20,7 @@ from engine.evaluate.statistics.paired import interaction, paired
 from engine.evaluate.statistics.ranks import ranks
 from engine.evaluate.statistics.reported import measured, told
 from engine.evaluate.statistics.shares import shares
-from engine.evaluate.statistics.spec import Best, Bound, Interaction, Ordered, Paired, Ranks, Shares
+from engine.evaluate.statistics.spec import Agree, Best, Bound, Interaction, Ordered, Paired, Ranks, Shares
 from engine.evaluate.verdict import Outcome, Verdict
 
 
@@ -74,6 +75,8 @@ def check(wanted: Check, inputs: Inputs, scratch: Path) -> Finding:
             return ranks(wanted, inputs)
         case Shares():
             return shares(wanted, inputs)
+        case Agree():
+            return agree(wanted, inputs)
         case _:
             assert_never(wanted)
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from engine.data.spec import TokenizerKind
-from engine.evaluate.statistics.spec import Best, Bound, Interaction, Metric, Ordered, Paired, Ranks, Shares
+from engine.evaluate.statistics.spec import Agree, Best, Bound, Interaction, Metric, Ordered, Paired, Ranks, Shares
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
 from engine.spec.base import NEUTRAL, Spec
@@ -123,7 +123,7 @@ class Disjoint(Spec):
 
 
 Check = Annotated[
-    EqualContent | AtMost | Traced | Disjoint | Paired | Best | Ordered | Bound | Interaction | Ranks | Shares,
+    EqualContent | AtMost | Traced | Disjoint | Paired | Best | Ordered | Bound | Interaction | Ranks | Shares | Agree,
     Field(discriminator="kind"),
 ]
 

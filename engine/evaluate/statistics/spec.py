@@ -185,6 +185,15 @@ class ByDomain(Spec):
     """Dotted path in the stage's metrics, for instance `dropped_bytes`."""
 
 
+class Agree(Spec):
+    """Each number of left lies within `within` of that of the same name on the right; a name that one lacks has 0."""
+
+    kind: Literal["agree"]
+    left: ByDomain
+    right: ByDomain
+    within: Positive
+
+
 class Shares(Spec):
     """The share part / (part + rest) of each domain in `highest` is above that of every other domain.
 
