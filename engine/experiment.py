@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, Pack, PackPlan, Plant, Split, Tokenizer
+from engine.data.spec import Clean, Fim, FimPlan, Ingest, Pack, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.models.pretrained.spec import Import
@@ -27,6 +27,7 @@ Stage = Annotated[
     | BandingRecall
     | Tokenizer
     | Pack
+    | Fim
     | Import
     | Train
     | Perplexity
@@ -47,6 +48,7 @@ Lowered = (
     | Split
     | Tokenizer
     | PackPlan
+    | FimPlan
     | Import
     | TrainPlan
     | PerplexityPlan

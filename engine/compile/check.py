@@ -7,13 +7,24 @@ from typing import assert_never
 from engine.compile.claims import claim_problems
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.leaks import band_problems, task_problems
-from engine.compile.lower import CLAIMS, model_of, one, tokenizer_of
+from engine.compile.lower import CLAIMS, model_of, one, packed, sentinel_ids, tokenizer_of
 from engine.compile.origins import sources
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
 from engine.data.mix.spec import ByWeight, Deal, Sample
-from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, Pack, Plant, SentencePieceBpe, Split, Tokenizer
+from engine.data.spec import (
+    Clean,
+    Fim,
+    HuggingFaceTokenizer,
+    Ingest,
+    NamedSentinels,
+    Pack,
+    Plant,
+    SentencePieceBpe,
+    Split,
+    Tokenizer,
+)
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import ByDocument, Joined, NoBaseline, Perplexity
 from engine.experiment import Experiment, Stage
@@ -92,7 +103,17 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
             yield from _bands(stage)
         case Pack():
             yield from _mix(stage)
-        case Split() | Plant() | Clean() | Dedup() | CompareDrops() | Decontaminate() | Tokenizer() | Perplexity():
+        case (
+            Split()
+            | Plant()
+            | Clean()
+            | Dedup()
+            | CompareDrops()
+            | Decontaminate()
+            | Tokenizer()
+            | Perplexity()
+            | Fim()
+        ):
             return
         case _:
             assert_never(stage)
@@ -112,6 +133,8 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             yield from _priority(stage, above)
         case Pack():
             yield from _mixed_domains(stage, domains(stage.documents, above))
+        case Fim():
+            yield from _fim(stage, above)
         case Plant():
             known = domains(stage.documents, above)
             yield from _domains({f"copies.{n}.of": copies.of for n, copies in enumerate(stage.copies)}, known)
@@ -355,9 +378,9 @@ def _phases(stage: Train) -> Iterator[tuple[str, str]]:
 
 
 def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
-    rows = one(stage.rows, above)
-    assert isinstance(rows, Pack)
-    yield from _vocabulary(stage.model, tokenizer_of(one(rows.tokenizer, above))[0], "model.vocabulary")
+    rows = packed(stage.rows, above)
+    more = sentinel_ids(one(stage.rows, above))
+    yield from _vocabulary(stage.model, tokenizer_of(one(rows.tokenizer, above))[0], "model.vocabulary", more)
     if rows.row_tokens > stage.model.context:
         yield "model.context", f"rows of {rows.row_tokens} tokens do not fit a context of {stage.model.context}"
     leak = held_out(stage.rows, above)
@@ -365,10 +388,35 @@ def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
         yield "rows", f"training would read held-out documents: {' <- '.join(leak)}"
 
 
-def _vocabulary(model: Model, tokenizer_ids: int, path: str) -> Iterator[tuple[str, str]]:
-    """A model may have some ids more than its tokenizer, so that its matrices have a round size, and never fewer."""
-    if not 0 <= model.vocabulary - tokenizer_ids <= PADDING_IDS:
-        text = f"the model has {model.vocabulary} ids, the tokenizer {tokenizer_ids}; make them equal"
+def _fim(stage: Fim, above: Runs) -> Iterator[tuple[str, str]]:
+    """Rows, provenance, documents and tokenizer are of one packing; the domains exist."""
+    pack = one(stage.rows, above)
+    if not isinstance(pack, Pack):
+        yield "rows", f"{stage.rows} are in fill-in-the-middle form already; name the rows of a stage `pack`"
+        return
+    if named_runs(stage.provenance.parts, above) != named_runs(stage.rows.parts, above):
+        yield "provenance", f"it is not that of {stage.rows}; name the provenance of the same stage"
+    for path, ref, theirs in (
+        ("documents", stage.documents, pack.documents),
+        ("tokenizer", stage.tokenizer, pack.tokenizer),
+    ):
+        if settled(ref, above) != theirs:
+            yield path, f"{stage.rows} were packed with {theirs}; write that"
+    known = domains(stage.documents, above)
+    yield from _domains({f"domains.{n}": name for n, name in enumerate(stage.domains)}, known)
+    tokenizer = one(stage.tokenizer, above)
+    if isinstance(stage.sentinels, NamedSentinels) and tokenizer_of(tokenizer)[1] != "huggingface":
+        yield "sentinels.kind", "only a published tokenizer has named special tokens; write `appended`"
+
+
+def _vocabulary(model: Model, tokenizer_ids: int, path: str, more: int = 0) -> Iterator[tuple[str, str]]:
+    """A model may have some ids more than its tokenizer, so that its matrices have a round size, and never fewer.
+
+    `more` are the ids of sentinels, which come after those of the tokenizer.
+    """
+    if not 0 <= model.vocabulary - tokenizer_ids - more <= PADDING_IDS:
+        told = f"{tokenizer_ids} and the rows {more} sentinels more" if more else str(tokenizer_ids)
+        text = f"the model has {model.vocabulary} ids, the tokenizer {told}; make them equal"
         yield path, f"{text}, or give the model up to {PADDING_IDS} more"
 
 
@@ -387,7 +435,11 @@ def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
     match stage:
         case Pack() | Clean() | Dedup() | Plant() | Split():
             ways = [held_out(inner, above) for _, inner in references(stage)]
-        case Decontaminate(documents=documents) | Tokenizer(method=SentencePieceBpe(documents=documents)):
+        case (
+            Decontaminate(documents=documents)
+            | Fim(documents=documents)
+            | Tokenizer(method=SentencePieceBpe(documents=documents))
+        ):
             ways = [held_out(documents, above)]
         case Tokenizer(method=HuggingFaceTokenizer()) | _:
             ways = []

@@ -6,6 +6,7 @@ from typing import assert_never, final
 
 from engine.compile.lower import CLAIMS
 from engine.compile.resolve import cell_of, named_outputs, named_runs, reference_problems, settled, stage_of
+from engine.data.spec import Fim
 from engine.evaluate.spec import AtMost, Check, ClaimsPlan, Disjoint, EqualContent, Traced
 from engine.evaluate.statistics.spec import (
     Agree,
@@ -51,6 +52,8 @@ def check_problems(check: Check, experiment: Experiment) -> Found:
         case EqualContent() | AtMost() | Traced() | Disjoint() | Shares() | Agree():
             for path, ref in references(check):
                 yield from _one(ref, ".".join(path), experiment)
+            if isinstance(check, Traced) and _infilled(check.rows, experiment):
+                yield "rows", f"{check.rows} are in fill-in-the-middle form; trace the rows that they are made of"
         case Paired():
             yield from _compared({"left": check.left, "right": check.right}, check.design, experiment)
         case Interaction():
@@ -76,6 +79,10 @@ def check_problems(check: Check, experiment: Experiment) -> Found:
             yield from _ranks(check, experiment)
         case _:
             assert_never(check)
+
+
+def _infilled(rows: Ref, experiment: Experiment) -> bool:
+    return any(isinstance(experiment.stages[run], Fim) for run in named_runs(rows.parts, experiment.stages))
 
 
 def _empty(low: float | None, high: float | None) -> Found:

@@ -7,7 +7,19 @@ from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.compile.resolve import Runs, in_order, named_runs, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, Pack, PackPlan, Plant, Split, Tokenizer, TokenizerKind
+from engine.data.spec import (
+    AppendedSentinels,
+    Clean,
+    Fim,
+    FimPlan,
+    Ingest,
+    Pack,
+    PackPlan,
+    Plant,
+    Split,
+    Tokenizer,
+    TokenizerKind,
+)
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
@@ -18,6 +30,7 @@ from engine.spec.refs import references, rewrite
 from engine.train.spec import Train, TrainPlan
 
 CLAIMS = "claims"
+SENTINELS = 4  # prefix, middle, suffix, pad
 
 
 def lower(experiment: Experiment) -> dict[str, Lowered]:
@@ -52,6 +65,8 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
         case Pack():
             vocabulary, tokenizer_kind = tokenizer_of(one(stage.tokenizer, runs))
             return PackPlan(**stage.__dict__, vocabulary=vocabulary, tokenizer_kind=tokenizer_kind)
+        case Fim():
+            return lower_fim(stage, runs)
         case Train():
             return lower_train(stage, runs, experiment)
         case Perplexity():
@@ -76,8 +91,7 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
 
 def lower_train(stage: Train, runs: Mapping[str, Lowered], experiment: Experiment) -> TrainPlan:
     """The training stage with its step arithmetic and its DeepSpeed JSON."""
-    rows = one(stage.rows, runs)
-    assert isinstance(rows, Pack)
+    rows = packed(stage.rows, runs)
     micro_batches = stage.batch.rows // stage.batch.micro_rows
     return TrainPlan(
         **stage.__dict__,
@@ -89,6 +103,28 @@ def lower_train(stage: Train, runs: Mapping[str, Lowered], experiment: Experimen
         parameters=parameters(stage.model),
         deepspeed=deepspeed_config(stage, micro_batches),
     )
+
+
+def lower_fim(stage: Fim, runs: Runs) -> FimPlan:
+    """The stage with the vocabulary of its rows."""
+    vocabulary, tokenizer_kind = tokenizer_of(one(stage.tokenizer, runs))
+    more = sentinel_ids(stage)
+    row_tokens = packed(stage.rows, runs).row_tokens
+    return FimPlan(**stage.__dict__, vocabulary=vocabulary + more, tokenizer_kind=tokenizer_kind, row_tokens=row_tokens)
+
+
+def sentinel_ids(stage: Stage | Lowered) -> int:
+    """How many ids the rows of a stage have beyond those of its tokenizer."""
+    return SENTINELS if isinstance(stage, Fim) and isinstance(stage.sentinels, AppendedSentinels) else 0
+
+
+def packed(ref: Ref, runs: Runs) -> Pack:
+    """The stage that packed the rows that a checked reference names."""
+    found = one(ref, runs)
+    if isinstance(found, Fim):
+        found = one(found.rows, runs)
+    assert isinstance(found, Pack)
+    return found
 
 
 def one(ref: Ref, runs: Runs) -> Stage | Lowered:

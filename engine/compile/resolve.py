@@ -24,6 +24,7 @@ OUTPUT_TYPES = {
     "bands": "bands",
     "planted": "planted duplicates",
     "provenance": "provenance",
+    "choices": "forms of rows",
     "log": "a step log",
     "scores": "scores",
     "results": "results",

@@ -25,6 +25,7 @@ from engine.data.dedup.spec import (
     NearDuplicates,
 )
 from engine.data.documents import DocumentTable, refuse_empty, watched_documents
+from engine.data.fim import fim
 from engine.data.ingest import ingest
 from engine.data.leaks.decontaminate import decontaminate
 from engine.data.pack import pack
@@ -34,7 +35,17 @@ from engine.data.sift import sift
 from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
 from engine.data.sources.spec import RawFile
-from engine.data.spec import Clean, HuggingFaceTokenizer, Ingest, PackPlan, Plant, SentencePieceBpe, Split, Tokenizer
+from engine.data.spec import (
+    Clean,
+    FimPlan,
+    HuggingFaceTokenizer,
+    Ingest,
+    PackPlan,
+    Plant,
+    SentencePieceBpe,
+    Split,
+    Tokenizer,
+)
 from engine.data.split import is_heldout
 from engine.data.tokenizer import TokenizerInfo, write_tokenizer
 from engine.data.tokenizers.sample import characters, fair_shares, sample
@@ -129,6 +140,11 @@ def run_tokenizer(stage: Tokenizer, inputs: Inputs, out: Draft, placement: Place
 def run_pack(stage: PackPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Encodes, cuts and deals; writes `rows`, `provenance` and `dropped`."""
     return pack(stage, inputs, out, placement)
+
+
+def run_fim(stage: FimPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
+    """Puts rows into fill-in-the-middle form; writes `rows`, `provenance` and `choices`."""
+    return fim(stage, inputs, out, placement)
 
 
 def _refuse_one_sided(train: Counter[str], heldout: Counter[str], stage: Split) -> None:

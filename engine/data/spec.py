@@ -135,3 +135,60 @@ class PackPlan(Pack):
 
     vocabulary: Count
     tokenizer_kind: TokenizerKind
+
+
+class AppendedSentinels(Spec):
+    """Four ids after those of the tokenizer: prefix, middle, suffix, pad. A model wants four ids more for them."""
+
+    kind: Literal["appended"] = "appended"
+
+
+class NamedSentinels(Spec):
+    """Special tokens that a published tokenizer has."""
+
+    kind: Literal["named"]
+    prefix: str = "<fim_prefix>"
+    middle: str = "<fim_middle>"
+    suffix: str = "<fim_suffix>"
+    pad: str = "<fim_pad>"
+
+
+SentinelChoice = Annotated[AppendedSentinels | NamedSentinels, Field(discriminator="kind")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Fim(Spec):
+    """Packed rows of some domains in fill-in-the-middle form. Outputs: `rows`, `provenance`, `choices` (row, form).
+
+    Each piece of a document is cut at two characters and put down as prefix, suffix, middle (PSM), or as suffix,
+    prefix, middle (SPM, its second variant); the row is then cut to its length, or padded. Source: LLM360's
+    k2-data-prep, starcoder_fim_main.py and gather.py, whose coin is seeded by the clock; here it follows from seed and
+    document.
+    """
+
+    toolchain: ClassVar[Literal["data", "compute"]] = "data"
+    kind: Literal["fim"]
+    rows: Ref
+    provenance: Ref
+    documents: Ref
+    """What the rows were packed from."""
+    tokenizer: Ref
+    """What they were packed with."""
+    domains: Annotated[tuple[Name, ...], Field(min_length=1)]
+    rate: Probability = 0.5
+    """How probable it is that a row takes one of the two forms."""
+    spm: Probability = 0.5
+    """How probable SPM is for a row that does."""
+    sentinels: SentinelChoice = AppendedSentinels()
+    seed: Seed
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("rows", "provenance", "choices")
+
+
+class FimPlan(Fim):
+    """A lowered `fim`; `vocabulary` counts the sentinels."""
+
+    vocabulary: Count
+    tokenizer_kind: TokenizerKind
+    row_tokens: Count

@@ -12,7 +12,7 @@ from engine.compile.estimate.model import counts, forward_flops_per_row, paramet
 from engine.compile.estimate.tasks import CHARACTERS, task_reading, text_characters
 from engine.compile.resolve import Runs
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Ingest, PackPlan, Plant, Split, Tokenizer
+from engine.data.spec import Clean, FimPlan, Ingest, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
@@ -70,7 +70,7 @@ def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> St
             return _lm_eval(stage, device)
         case Import():
             return _import(stage, device)
-        case Ingest() | Clean() | MinHash() | Dedup() | Split() | Decontaminate() | PackPlan():
+        case Ingest() | Clean() | MinHash() | Dedup() | Split() | Decontaminate() | PackPlan() | FimPlan():
             return _data(stage, device, above)
         case CompareDrops() | Plant() | BandingRecall() | Tokenizer() | Claims():
             return StageEstimate(device=device.name, flops_per_second=device.flops_per_second("fp32"))

@@ -10,7 +10,7 @@ from engine.compile.estimate import rates
 from engine.compile.resolve import Runs, named_runs
 from engine.data.dedup.spec import Decontaminate, Dedup, MinHash
 from engine.data.sources.spec import Source
-from engine.data.spec import Clean, Ingest, PackPlan, Plant, Split
+from engine.data.spec import Clean, FimPlan, Ingest, PackPlan, Plant, Split
 from engine.spec.ref import Ref
 
 
@@ -71,7 +71,7 @@ def _part(whole: Volume, share: float) -> Volume:
     return whole._replace(documents=round(whole.documents * share), bytes=round(whole.bytes * share))
 
 
-DataStage = Ingest | Clean | MinHash | Dedup | Split | Decontaminate | PackPlan
+DataStage = Ingest | Clean | MinHash | Dedup | Split | Decontaminate | PackPlan | FimPlan
 
 
 def read(stage: DataStage, above: Runs) -> Volume:
@@ -95,7 +95,7 @@ def cost(stage: DataStage, given: Volume) -> DataCost:
             return DataCost(text / rates.SPLIT, tables, 0)
         case Decontaminate(tests=tests):
             return DataCost(sum(text / _rate(rates.LEAKS, test.kind) for test in tests), tables, tables)
-        case PackPlan(vocabulary=vocabulary):
+        case PackPlan(vocabulary=vocabulary) | FimPlan(vocabulary=vocabulary):
             wide = 2 if vocabulary >= 1 << 16 else 1  # 32-bit ids
             return DataCost(text / rates.PACK, round(wide * text * rates.PACKED), 0)
         case _:

@@ -56,6 +56,18 @@ def load(path: Path, end_id: int) -> Tokenizer:
     return Tokenizer(pieces, end_id, split, prefix)
 
 
+def special_ids(path: Path, names: tuple[str, ...]) -> tuple[int, ...]:
+    """The ids of special tokens of a `tokenizer.json`; ArtifactError names those that it does not have."""
+    model = _read(path.read_bytes(), str(path))
+    special = {value.content: number for number, value in model.get_added_tokens_decoder().items() if value.special}
+    missing = [name for name in names if name not in special]
+    if missing:
+        raise ArtifactError(
+            f"{path} has no token {', '.join(missing)}; its special tokens: {', '.join(special) or 'none'}"
+        )
+    return tuple(special[name] for name in names)
+
+
 def _read(data: bytes, name: str) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_buffer(data)

@@ -1,4 +1,4 @@
-"""Two runs that report by domain, held against each other: a mix as it was declared and as it came out, for instance."""
+"""Two runs that report by domain, held against each other: a mix as declared and as it came out, for instance."""
 
 from pydantic import JsonValue
 
