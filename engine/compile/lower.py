@@ -121,7 +121,7 @@ def sentinel_ids(stage: Stage | Lowered) -> int:
 def packed(ref: Ref, runs: Runs) -> Pack:
     """The stage that packed the rows that a checked reference names."""
     found = one(ref, runs)
-    if isinstance(found, Fim):
+    while isinstance(found, Fim):
         found = one(found.rows, runs)
     assert isinstance(found, Pack)
     return found

@@ -152,3 +152,32 @@ def test_a_run_that_cannot_tell_any_more_is_named(trained: Path) -> None:
     said = call(trained, *DOCUMENT, document)
     assert said.code == 1
     assert "not known: toy/rows was built again since toy/train read it" in said.out
+
+
+def test_rows_in_fill_in_the_middle_form_are_traced_to_their_documents(built: Path) -> None:
+    form = """
+  fim:
+    kind: fim
+    rows: rows@rows
+    provenance: rows@provenance
+    documents: split@train
+    tokenizer: tokenizer@model
+    domains: [prose]
+    rate: 1.0
+    seed: 1
+  train:
+"""
+    spec = built / "specs" / "toy" / "toy.yaml"
+    edit(spec, "\n  train:\n", form)
+    edit(spec, "rows: rows@rows\n    objective", "rows: fim@rows\n    objective")
+    edit(spec, "kind: llama, vocabulary: 400", "kind: llama, vocabulary: 404")
+    build(built, "toy", "fim")
+    row = call(built, *STEP, "--json").json["rows"][0]["segments"]
+    document = row[0]["document"]
+    assert [segment["first"] for segment in row] == sorted(segment["first"] for segment in row)
+    seen = call(built, "trace", "toy/train", "--document", document, "--json").json["steps"]
+    assert 3 in [step["step"] for step in seen]
+    told = call(built, "why", "toy", document).out
+    assert "toy/fim" in told
+    done = call(built, "croissant", "toy/fim@rows")
+    assert done.code == 0, done.err

@@ -132,3 +132,71 @@ def test_the_toy_spec_is_sound_and_lowers(tmp_path: Path) -> None:
 
 def test_domains_are_those_of_all_sources_upstream(tmp_path: Path) -> None:
     assert broken(tmp_path, ("repeats: {notes: 2}", "repeats: {notes: 2, prose: 0.5}")) == []
+
+
+FIM = """
+  fim:
+    kind: fim
+    rows: rows@rows
+    provenance: rows@provenance
+    documents: split@train
+    tokenizer: tokenizer@model
+    domains: [prose]
+    seed: 1
+"""
+OTHER = """
+  other:
+    kind: pack
+    documents: unique@documents
+    tokenizer: tokenizer@model
+    row_tokens: 32
+    mix: {kind: deal, chunks: 1}
+    seed: 1
+"""
+TRAIN = "\n  train:\n"
+WITH_FIM = (TRAIN, FIM + TRAIN)
+READS_FIM = ("rows: rows@rows\n    objective", "rows: fim@rows\n    objective")
+FOUR_MORE = ("kind: llama, vocabulary: 400", "kind: llama, vocabulary: 404")
+FIM_CASES = {
+    "domain": (("domains: [prose]", "domains: [porse]"), "stages.fim.domains.0: no source has the domain 'porse'"),
+    "provenance": (
+        ("provenance: rows@provenance", "provenance: other@provenance"),
+        "stages.fim.provenance: it is not that of rows@rows; name the provenance of the same stage",
+    ),
+    "documents": (
+        (
+            "provenance: rows@provenance\n    documents: split@train",
+            "provenance: rows@provenance\n    documents: unique@documents",
+        ),
+        "stages.fim.documents: rows@rows were packed with split@train; write that",
+    ),
+    "form of a form": (
+        ("rows: rows@rows\n    provenance: rows", "rows: first@rows\n    provenance: first"),
+        "stages.fim.rows: first@rows are in fill-in-the-middle form already; name the rows of a stage `pack`",
+    ),
+    "named": (
+        ("domains: [prose]", "domains: [prose]\n    sentinels: {kind: named}"),
+        "stages.fim.sentinels.kind: only a published tokenizer has named special tokens; write `appended`",
+    ),
+    "traced": (
+        ("rows: rows@rows, provenance: rows@provenance", "rows: fim@rows, provenance: fim@provenance"),
+        "claims.1.check.rows: fim@rows are in fill-in-the-middle form; trace the rows that they are made of",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FIM_CASES)
+def test_a_broken_rule_of_forms_is_found(case: str, tmp_path: Path) -> None:
+    edit, message = FIM_CASES[case]
+    first = FIM.replace("fim:", "first:", 1)
+    found = broken(tmp_path, (TRAIN, FIM + OTHER + first + TRAIN), READS_FIM, FOUR_MORE, edit)
+    assert any(message in text for text in found), found
+
+
+def test_a_model_has_ids_for_the_sentinels(tmp_path: Path) -> None:
+    found = broken(tmp_path, WITH_FIM, READS_FIM)
+    assert found == [
+        "stages.train.model.vocabulary: the model has 400 ids, the tokenizer 400 and the rows 4 sentinels more; "
+        "make them equal, or give the model up to 128 more"
+    ]
+    assert broken(tmp_path / "more", WITH_FIM, READS_FIM, FOUR_MORE, FOUR_MORE) == []

@@ -269,6 +269,21 @@ def test_shares_want_domains_that_are_there_and_some_to_compare_with() -> None:
         found(SHARES, {"unique": {"dropped_bytes": {"crawl": 1}}})
 
 
+@pytest.mark.parametrize(("wiki", "verdict"), [(0.209, "yes"), (0.22, "no")])
+def test_shares_of_two_runs_agree_within_a_distance(wiki: float, verdict: str) -> None:
+    check = {
+        "kind": "agree",
+        "left": {"of": "rows@scores", "key": "share"},
+        "right": {"of": "raw@scores", "key": "share"},
+        "within": 0.01,
+    }
+    left, right = {"wiki": wiki, "web": 0.8}, {"wiki": 0.2, "web": 0.8}
+    finding = found(check, {"rows": {"share": left}, "raw": {"share": right}})
+    assert finding.holds == verdict
+    assert finding.numbers["largest distance"] == pytest.approx(wiki - 0.2)
+    assert found(check, {"rows": {"share": {}}, "raw": {"share": right}}).numbers["largest distance"] == 0.8
+
+
 def bounded(key: str, metrics: dict[str, Any], **more: Any) -> float:
     """The number that a metric has."""
     wanted = {"kind": "bound", "of": [{"of": "mmlu@scores", "key": key, **more}], "high": 1e9}
