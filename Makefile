@@ -45,6 +45,7 @@ bench: install
 	python -m bench.ssd_scan
 	python -m bench.linear_losses
 	python -m bench.binary_linear
+	@echo "bench.data, bench.minhash and bench.data_rates want texts and peers; each says how"
 
 # Renews requirements.lock from pyproject.toml; torch stays where this project was measured, and PyPI's build of it
 # wants exactly this triton.
