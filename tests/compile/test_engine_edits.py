@@ -351,7 +351,11 @@ def add_stage(copy: Copy) -> None:
     for file in ("compile/dvc.py", "compile/lower.py"):
         copy.edit(file, "            Ingest()\n", "            Census()\n            | Ingest()\n")
     copy.edit("compile/estimate/__init__.py", "case CompareDrops() |", "case Census() | CompareDrops() |")
-    copy.edit("compile/check.py", "case Split() |", "case Census() | Split() |")
+    copy.edit(
+        "compile/check.py",
+        "            Split()\n            | Plant()",
+        "            Census()\n            | Split()\n            | Plant()",
+    )
     copy.edit(
         "compile/origins.py",
         "                Clean(documents=inner)\n",

@@ -150,7 +150,7 @@ def test_workers_partitions_and_the_order_of_sides_change_no_byte(
 def test_the_executor_changes_no_byte(tmp_path: Path, sides: tuple[Input, list[Input]]) -> None:
     corpus, against = sides
     expected = freed(tmp_path, corpus, against, EXACT, ngram(8), run="plain")
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         dask: Literal["dask"] = "dask"
         where = replace(placement(tmp_path, 2), executor=dask, scheduler=cluster.scheduler_address, partition_rows=7)
         found = freed(tmp_path, corpus, against, EXACT, ngram(8), place=where, run="dask")

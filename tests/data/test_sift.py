@@ -83,7 +83,7 @@ def test_workers_and_partitions_change_no_byte(tmp_path: Path, corpus: Input, wo
 
 def test_the_executor_changes_no_byte(tmp_path: Path, corpus: Input) -> None:
     expected = sifted(tmp_path, corpus, placement(tmp_path), "plain")
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         dask: Literal["dask"] = "dask"
         where = replace(placement(tmp_path, 2), executor=dask, scheduler=cluster.scheduler_address, partition_rows=7)
         found = sifted(tmp_path, corpus, where, "dask")
