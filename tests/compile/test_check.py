@@ -25,6 +25,15 @@ def broken(tmp_path: Path, *edits: tuple[str, str]) -> list[str]:
     return [f"{problem.path}: {problem.message}" for problem in found]
 
 
+DEALT = "mix: {kind: deal, chunks: 2, repeats: {notes: 2}}"
+
+
+def sampled(recipes: str) -> str:
+    """A mix by weights."""
+    weights = f"{{kind: weights, recipe: one, unit: tokens, recipes: {{{recipes}}}}}"
+    return f"mix: {{kind: sample, rows: 60, weights: {weights}}}"
+
+
 CASES = {
     "batch": (
         ("batch: {rows: 4, micro_rows: 2}", "batch: {rows: 5, micro_rows: 2}"),
@@ -65,6 +74,23 @@ CASES = {
     "repeat": (
         ("repeats: {notes: 2}", "repeats: {notes: 2.5}"),
         "stages.rows.mix.repeats.notes: a row cannot stand in 2.5 chunks of 2; write at most 2, or more chunks",
+    ),
+    "weights": (
+        (DEALT, sampled("one: {prose: 0.6, notes: 0.3}")),
+        "stages.rows.mix.weights.recipes.one: the shares sum to 0.9; they must sum to 1",
+    ),
+    "recipe": (
+        (DEALT, sampled("other: {prose: 1.0}, ones: {notes: 1.0}")),
+        "stages.rows.mix.weights.recipe: no recipe is called 'one'; there are other, ones (did you mean 'ones'?)",
+    ),
+    "domain of a recipe": (
+        (DEALT, sampled("one: {prose: 0.6, ntoes: 0.4}")),
+        "stages.rows.mix.weights.recipes.one.ntoes: no source has the domain 'ntoes'; the documents are of notes, prose"
+        " (did you mean 'notes'?)",
+    ),
+    "repeated domain": (
+        (DEALT, sampled("one: {prose: 0.6, notes: 0.4}").replace("rows: 60", "rows: 60, most_repeats: {books: 2}")),
+        "stages.rows.mix.most_repeats.books: no source has the domain 'books'",
     ),
     "priority": (
         ("method: {kind: exact}", "method: {kind: exact}\n    keep: {priority: [notes, porse]}"),

@@ -1,6 +1,7 @@
 """What is damaged in a source is an error, or counted where the source says so; nothing is passed over in silence."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
@@ -44,6 +45,20 @@ def test_a_bad_line_is_an_error_or_counted(tmp_path: Path, bad: bytes, reason: s
     assert built.metrics["documents"] == {"books": 2}
     assert built.metrics["skipped"] == {reason: {"books": 1}}
     assert built.metrics["skipped_of_sources"] == {reason: {"here": 1}}
+
+
+def test_a_line_of_100_megabytes_is_never_held(tmp_path: Path) -> None:
+    """A source that states no limit has one; memory is some times the limit, not the line."""
+    data = GOOD + b'{"text": "' + b"x" * 100_000_000 + b'"}\n' + GOOD
+    with pytest.raises(ArtifactError, match=r"a\.jsonl line 2 is longer than 67,108,864 bytes"):
+        ingested(tmp_path, data)
+    tracemalloc.start()
+    built = ingested(tmp_path, data, faults="skip", most_bytes=1 << 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert built.metrics["documents"] == {"books": 2}
+    assert built.metrics["skipped"] == {"too_long": {"books": 1}}
+    assert peak < 8 << 20
 
 
 def test_a_truncated_gzip_keeps_what_is_whole(tmp_path: Path) -> None:
