@@ -86,7 +86,7 @@ def fim(stage: FimPlan, inputs: Inputs, out: Draft, placement: Placement) -> dic
     rows, provenance, tokenizer = (inputs.one(ref) for ref in (stage.rows, stage.provenance, stage.tokenizer))
     packed = read_array(rows.folder, "ids")
     sentinels = sentinels_of(stage, tokenizer.folder)
-    work = ((None, block) for block in _blocks(packed, provenance.folder))
+    work = ((tuple(row.pieces[0].domain for row in block), block) for block in _blocks(packed, provenance.folder))
     done = in_order(partial(_transform, stage, sentinels, str(tokenizer.folder), tokenizer.digest), work, placement)
     tally, number = _Tally(), 0
     ids = out.array("rows", "ids", ids_dtype(stage.vocabulary), (stage.row_tokens,))
@@ -97,13 +97,13 @@ def fim(stage: FimPlan, inputs: Inputs, out: Draft, placement: Placement) -> dic
         out.table("choices", CHOICES) as choices,
     ):
         segments, chosen = Batches(SCHEMA, table.write), Batches(CHOICES, choices.write)
-        for _, block in progress(done, -(-len(packed) // BLOCK), "blocks", "fim"):
+        for domains, block in progress(done, -(-len(packed) // BLOCK), "blocks", "fim"):
             ids.write(np.stack([made.ids for made in block]).astype(ids_dtype(stage.vocabulary)))
-            for made in block:
+            for domain, made in zip(domains, block, strict=True):
                 for place, piece in enumerate(made.pieces):
                     segments.add((number, place, *piece), 0)
                 chosen.add((number, made.form, made.padding, made.left_out), 0)
-                tally.add(made)
+                tally.add(domain, made)
                 number += 1
         segments.flush()
         chosen.flush()
@@ -283,9 +283,8 @@ class _Tally:
         self._forms: dict[str, dict[str, int]] = {}
         self._padding = self._left_out = 0
 
-    def add(self, made: Made) -> None:
-        domain = self._forms.setdefault(made.pieces[0].domain, {"plain": 0, "psm": 0, "spm": 0}) if made.pieces else {}
-        domain[made.form] = domain.get(made.form, 0) + 1
+    def add(self, domain: str, made: Made) -> None:
+        self._forms.setdefault(domain, {"plain": 0, "psm": 0, "spm": 0})[made.form] += 1
         self._padding += made.padding
         self._left_out += made.left_out
 
