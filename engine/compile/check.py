@@ -1,24 +1,30 @@
 """Rules that hold across stages; all broken ones are reported at once, in the order of the spec."""
 
-from collections.abc import Iterator, Mapping
-from math import fsum
+from collections.abc import Iterator
 from typing import assert_never
 
 from engine.compile.claims import claim_problems
+from engine.compile.corpora import (
+    domain_problems,
+    domains,
+    fim_problems,
+    keep_problems,
+    mix_problems,
+    mixed_domains,
+    signature_problems,
+    source_name_problems,
+)
 from engine.compile.deepspeed import check_config, deepspeed_config
 from engine.compile.leaks import band_problems, task_problems
 from engine.compile.lower import CLAIMS, model_of, one, packed, sentinel_ids, tokenizer_of
-from engine.compile.origins import sources
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.mix.spec import ByWeight, Deal, Sample
 from engine.data.spec import (
     Clean,
     Fim,
     HuggingFaceTokenizer,
     Ingest,
-    NamedSentinels,
     Pack,
     Plant,
     SentencePieceBpe,
@@ -31,13 +37,11 @@ from engine.experiment import Experiment, Stage
 from engine.models.pretrained.spec import Import
 from engine.models.spec import Alibi, AlibiGpt, Llama, Mamba2, Model, PartialRotary
 from engine.spec.errors import Problem
-from engine.spec.nearest import did_you_mean
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.spec import AdamW, Cosine, FromCheckpoint, Linear, Schedule, Train
 
-SHARES_OFF = 1e-6  # shares are written as decimals
 PADDING_IDS = 128  # assumed: what rounds a vocabulary up to a multiple that products like
 
 
@@ -92,7 +96,7 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
     """(path in the stage, message) of what one stage breaks by itself."""
     match stage:
         case Ingest():
-            yield from _ingest(stage)
+            yield from source_name_problems(stage)
         case Train():
             yield from _train(stage)
         case Import():
@@ -100,9 +104,9 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
         case LmEval():
             yield from _tasks(stage)
         case MinHash() | BandingRecall():
-            yield from _bands(stage)
+            yield from signature_problems(stage)
         case Pack():
-            yield from _mix(stage)
+            yield from mix_problems(stage)
         case (
             Split()
             | Plant()
@@ -130,15 +134,17 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
         case LmEval():
             yield from _lm_eval(stage, above)
         case Dedup():
-            yield from _priority(stage, above)
+            yield from keep_problems(stage, above)
         case Pack():
-            yield from _mixed_domains(stage, domains(stage.documents, above))
+            yield from mixed_domains(stage, domains(stage.documents, above))
         case Fim():
-            yield from _fim(stage, above)
+            yield from fim_problems(stage, above)
         case Plant():
             known = domains(stage.documents, above)
-            yield from _domains({f"copies.{n}.of": copies.of for n, copies in enumerate(stage.copies)}, known)
-            yield from _domains({f"copies.{n}.into": copies.into for n, copies in enumerate(stage.copies)}, known)
+            yield from domain_problems({f"copies.{n}.of": copies.of for n, copies in enumerate(stage.copies)}, known)
+            yield from domain_problems(
+                {f"copies.{n}.into": copies.into for n, copies in enumerate(stage.copies)}, known
+            )
         case Decontaminate():
             yield from band_problems(stage, above)
         case Ingest() | Split() | Clean() | MinHash() | CompareDrops() | BandingRecall() | Tokenizer() | Import():
@@ -194,103 +200,6 @@ def _joined(windows: Joined, stage: Perplexity, model: Model) -> Iterator[tuple[
 def _lead(number: int | None, model: Model, path: str) -> Iterator[tuple[str, str]]:
     if number is not None and number >= model.vocabulary:
         yield path, f"the model has no id {number}; its ids are below {model.vocabulary}"
-
-
-def _priority(stage: Dedup, above: Runs) -> Iterator[tuple[str, str]]:
-    """Names in the keep rule that nothing has, or that stand twice."""
-    named = {f"keep.priority.{index}": name for index, name in enumerate(stage.keep.priority)}
-    for index, (path, name) in enumerate(named.items()):
-        if name in stage.keep.priority[:index]:
-            yield path, f"the name {name!r} stands twice; only its first place could count"
-    match stage.keep.by:
-        case "domain":
-            yield from _domains(named, domains(stage.documents, above))
-        case "source":
-            yield from _sources(named, tuple(sorted({source.name for source in sources(stage.documents, above)})))
-        case _:
-            assert_never(stage.keep.by)
-
-
-def _sources(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for path, name in named.items():
-        if name not in known:
-            yield path, f"no source has the name {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}"
-
-
-def domains(ref: Ref, above: Runs) -> tuple[str, ...]:
-    """The domains of the sources that documents come from, sorted."""
-    return tuple(sorted({source.domain for source in sources(ref, above)}))
-
-
-def _domains(named: Mapping[str, str], known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for path, domain in named.items():
-        if domain not in known:
-            hint = did_you_mean(domain, known)
-            yield path, f"no source has the domain {domain!r}; the documents are of {', '.join(known)}{hint}"
-
-
-def _bands(stage: MinHash | BandingRecall) -> Iterator[tuple[str, str]]:
-    used = stage.bands * stage.rows
-    if used > stage.permutations:
-        text = f"{stage.bands} bands of {stage.rows} rows want {used} permutations"
-        yield "permutations", f"{text}, there are {stage.permutations}; write at least {used}"
-
-
-def _mix(stage: Pack) -> Iterator[tuple[str, str]]:
-    """What a mix breaks by itself."""
-    match stage.mix:
-        case Deal():
-            yield from _repeats(stage.mix)
-        case Sample(weights=ByWeight() as weights):
-            yield from _shares(weights)
-        case Sample():
-            return
-        case _:
-            assert_never(stage.mix)
-
-
-def _shares(weights: ByWeight) -> Iterator[tuple[str, str]]:
-    for name, shares in weights.recipes.items():
-        total = fsum(shares.values())
-        if abs(total - 1) > SHARES_OFF:
-            yield f"mix.weights.recipes.{name}", f"the shares sum to {total:.6g}; they must sum to 1"
-    if weights.recipe not in weights.recipes:
-        hint = did_you_mean(weights.recipe, tuple(weights.recipes))
-        yield (
-            "mix.weights.recipe",
-            f"no recipe is called {weights.recipe!r}; there are {', '.join(weights.recipes)}{hint}",
-        )
-
-
-def _mixed_domains(stage: Pack, known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Domains that a mix names and no source has."""
-    match stage.mix:
-        case Deal(repeats=repeats):
-            yield from _domains({f"mix.repeats.{name}": name for name in repeats}, known)
-        case Sample(weights=ByWeight(recipes=recipes)):
-            named = {f"mix.weights.recipes.{recipe}.{name}": name for recipe in recipes for name in recipes[recipe]}
-            yield from _domains(named, known)
-        case Sample():
-            return
-        case _:
-            assert_never(stage.mix)
-    if isinstance(stage.mix, Sample):
-        yield from _domains({f"mix.most_repeats.{name}": name for name in stage.mix.most_repeats}, known)
-
-
-def _repeats(mix: Deal) -> Iterator[tuple[str, str]]:
-    for domain, repeat in mix.repeats.items():
-        if repeat > mix.chunks:
-            text = f"a row cannot stand in {repeat:g} chunks of {mix.chunks}"
-            yield f"mix.repeats.{domain}", f"{text}; write at most {mix.chunks}, or more chunks"
-
-
-def _ingest(stage: Ingest) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for index, source in enumerate(stage.sources):
-        if source.name in seen:
-            yield f"sources.{index}.name", f"the source {source.name!r} stands twice; every source needs its own name"
-        seen.add(source.name)
 
 
 def _train(stage: Train) -> Iterator[tuple[str, str]]:
@@ -386,27 +295,6 @@ def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
     leak = held_out(stage.rows, above)
     if leak:
         yield "rows", f"training would read held-out documents: {' <- '.join(leak)}"
-
-
-def _fim(stage: Fim, above: Runs) -> Iterator[tuple[str, str]]:
-    """Rows, provenance, documents and tokenizer are of one packing; the domains exist."""
-    pack = one(stage.rows, above)
-    if not isinstance(pack, Pack):
-        yield "rows", f"{stage.rows} are in fill-in-the-middle form already; name the rows of a stage `pack`"
-        return
-    if named_runs(stage.provenance.parts, above) != named_runs(stage.rows.parts, above):
-        yield "provenance", f"it is not that of {stage.rows}; name the provenance of the same stage"
-    for path, ref, theirs in (
-        ("documents", stage.documents, pack.documents),
-        ("tokenizer", stage.tokenizer, pack.tokenizer),
-    ):
-        if settled(ref, above) != theirs:
-            yield path, f"{stage.rows} were packed with {theirs}; write that"
-    known = domains(stage.documents, above)
-    yield from _domains({f"domains.{n}": name for n, name in enumerate(stage.domains)}, known)
-    tokenizer = one(stage.tokenizer, above)
-    if isinstance(stage.sentinels, NamedSentinels) and tokenizer_of(tokenizer)[1] != "huggingface":
-        yield "sentinels.kind", "only a published tokenizer has named special tokens; write `appended`"
 
 
 def _vocabulary(model: Model, tokenizer_ids: int, path: str, more: int = 0) -> Iterator[tuple[str, str]]:

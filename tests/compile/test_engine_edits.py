@@ -270,9 +270,9 @@ def add_mix(copy: Copy) -> None:
     copy.add("data/even.py", "def pack_even(stage):\n    return {}\n")
     copy.imports("data/pack.py", "from engine.data.even import pack_even", "from engine.data.mix.spec import Even")
     copy.arm("data/pack.py", "Deal()", "Even()", "return pack_even(stage)")
-    copy.imports("compile/check.py", "from engine.data.mix.spec import Even")
-    copy.arm("compile/check.py", "Deal()", "Even()", "return")
-    copy.arm("compile/check.py", "Deal(repeats=repeats)", "Even()", "return")
+    copy.imports("compile/corpora.py", "from engine.data.mix.spec import Even")
+    copy.arm("compile/corpora.py", "Deal()", "Even()", "return")
+    copy.arm("compile/corpora.py", "Deal(repeats=repeats)", "Even()", "return")
     copy.also("other", ("kind: deal", "kind: even"))
 
 
