@@ -9,7 +9,8 @@ from engine.data.spec import Clean, Fim, FimPlan, Ingest, Pack, PackPlan, Plant,
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.models.pretrained.spec import Import
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
+from engine.spec.layout import Determinism, Layout
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name
 from engine.spec.units import NonNegative
@@ -73,7 +74,9 @@ class Experiment(Spec):
     scale: Literal["proxy", "full", "evaluation"] = "proxy"
     """`proxy` runs on two CPU cores and stands in the root dvc.yaml; the others share the paper's own."""
     about: str = ""
-    determinism: Literal["repeat"]
+    determinism: Determinism
+    layouts: dict[Name, Layout] = Field(default={}, json_schema_extra={NEUTRAL: {}})
+    """Under `regroup`: how training stages are laid out unless the run says otherwise; it can change no bit."""
     numerics: Numerics = Numerics()
     tolerance: Tolerance = Tolerance()
     stages: Annotated[dict[str, Stage], Field(min_length=1)]

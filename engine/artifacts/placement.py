@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.spec.layout import Layout
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -17,4 +19,5 @@ class Placement:
     workers: int = 1  # processes on this host, or pieces under way at a dask scheduler
     executor: Literal["process", "dask"] = "process"
     scheduler: str = ""  # address of a dask scheduler whose workers see the same folders
+    layout: Layout | None = None  # of training stages under `regroup`; None: as the spec suggests
     partition_rows: int | None = None  # most rows of a table in one piece of work; None: a row group

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli.answer import Answer, table
 from engine.cli.project import placement, project
-from engine.compile.plan import Plan, PlannedRun
+from engine.compile.plan import Plan, PlannedRun, deepspeed_of
 from engine.compile.pretrained import source_problems
 from engine.compile.state import most_memory, scaled, state_line, too_large
 from engine.models.pretrained.spec import HubModel, HubName, Import
@@ -54,7 +54,7 @@ def answer(args: argparse.Namespace) -> Answer:
 
 def deepspeed(plan: Plan, stage: str) -> list[dict[str, Any]]:
     """The DeepSpeed JSON of a training stage: one, or one for each cell."""
-    found = [run.stage.deepspeed for run in plan.cells(stage) if isinstance(run.stage, TrainPlan)]
+    found = [deepspeed_of(run) for run in plan.cells(stage) if isinstance(run.stage, TrainPlan)]
     if not found:
         trains = dict.fromkeys(run.name for run in plan.runs.values() if isinstance(run.stage, TrainPlan))
         raise SpecError(f"{plan.name}/{stage} is no training stage; {plan.name} has {', '.join(trains) or 'none'}")
@@ -148,6 +148,6 @@ def _summary(count: int, waiting: list[PlannedRun]) -> str:
 
 
 def _data(run: PlannedRun, state: str, why: str) -> dict[str, Any]:
-    deepspeed = {"deepspeed": run.stage.deepspeed} if isinstance(run.stage, TrainPlan) else {}
+    deepspeed = {"deepspeed": deepspeed_of(run)} if isinstance(run.stage, TrainPlan) else {}
     head = {"run": run.name, "kind": run.stage.kind, "state": state, "why": why, "recipe": run.recipe}
     return {**head, "estimate": plain(run.estimate), **deepspeed}

@@ -14,7 +14,7 @@ from engine.compile.corpora import (
     signature_problems,
     source_name_problems,
 )
-from engine.compile.deepspeed import check_config, deepspeed_config
+from engine.compile.layouts import layout_problems
 from engine.compile.leaks import band_problems, task_problems
 from engine.compile.lower import CLAIMS, model_of, one, packed, sentinel_ids, tokenizer_of
 from engine.compile.pretrained import source_problems
@@ -37,9 +37,11 @@ from engine.experiment import Experiment, Stage
 from engine.models.pretrained.spec import Import
 from engine.models.spec import Alibi, AlibiGpt, Llama, Mamba2, Model, PartialRotary
 from engine.spec.errors import Problem
+from engine.spec.layout import Layout
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
+from engine.train.deepspeed import check_config, deepspeed_config
 from engine.train.spec import AdamW, Cosine, FromCheckpoint, Linear, Schedule, Train
 
 PADDING_IDS = 128  # assumed: what rounds a vocabulary up to a multiple that products like
@@ -65,7 +67,7 @@ def problems(experiment: Experiment) -> list[Problem]:
             together = list(joint_problems(stage, above))
         found += [Problem(text, f"stages.{run}.{path}") for path, text in (*alone, *together)]
         above[run] = rewrite(stage, lambda ref: settled(ref, above))
-    return found + list(claim_problems(experiment))
+    return [*found, *layout_problems(experiment), *claim_problems(experiment)]
 
 
 def _products(stage: Stage, numerics: Numerics) -> Iterator[tuple[str, str]]:
@@ -203,7 +205,7 @@ def _lead(number: int | None, model: Model, path: str) -> Iterator[tuple[str, st
 
 
 def _train(stage: Train) -> Iterator[tuple[str, str]]:
-    batch, layout = stage.batch, stage.layout
+    batch, layout = stage.batch, stage.layout or Layout()
     if batch.rows % (batch.micro_rows * layout.world):
         yield (
             "batch.rows",
@@ -211,7 +213,7 @@ def _train(stage: Train) -> Iterator[tuple[str, str]]:
             f" = {batch.micro_rows * layout.world}",
         )
     else:
-        config = deepspeed_config(stage, batch.rows // batch.micro_rows)
+        config = deepspeed_config(batch, layout)
         yield from (
             ("layout", f"DeepSpeed would refuse the compiled configuration: {text}") for text in check_config(config)
         )

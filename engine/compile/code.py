@@ -35,7 +35,14 @@ OUTSIDE = frozenset(
 )
 """Rooms, modules and functions that cannot change a bit of an output, or that would tie every stage to every room."""
 
-GIVEN = frozenset({"artifacts.manifest.Manifest", "artifacts.placement.Placement", "spec.numerics.Numerics"})
+GIVEN = frozenset(
+    {
+        "artifacts.manifest.Manifest",
+        "artifacts.placement.Placement",
+        "spec.layout.Layout",
+        "spec.numerics.Numerics",
+    }
+)
 """Classes, besides those of a room's spec.py, whose values a stage is given: their fields are no code."""
 
 ALWAYS = (("engine.artifacts.manifest", "content_digest"), ("engine.artifacts.manifest", "output_of"))

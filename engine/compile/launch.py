@@ -75,7 +75,7 @@ def last_stages(plan: Plan) -> tuple[str, ...]:
 
 def most_ranks(plan: Plan) -> int:
     """The largest world size of a training stage."""
-    return max((run.stage.layout.world for run in plan.runs.values() if isinstance(run.stage, Train)), default=1)
+    return max((run.layout.world for run in plan.runs.values() if run.layout is not None), default=1)
 
 
 def most_bytes(plan: Plan) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.compile.resolve import Runs, in_order, named_runs, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
@@ -25,8 +24,10 @@ from engine.evaluate.spec import Claims, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.experiment import Experiment, Lowered, Stage
 from engine.models.pretrained.spec import Import, PublishedTokenizer
 from engine.models.spec import Model
+from engine.spec.layout import Layout
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
+from engine.train.deepspeed import deepspeed_config
 from engine.train.spec import Train, TrainPlan
 
 CLAIMS = "claims"
@@ -92,16 +93,16 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
 def lower_train(stage: Train, runs: Mapping[str, Lowered], experiment: Experiment) -> TrainPlan:
     """The training stage with its step arithmetic and its DeepSpeed JSON."""
     rows = packed(stage.rows, runs)
-    micro_batches = stage.batch.rows // stage.batch.micro_rows
+    layout = (stage.layout or Layout()) if experiment.determinism == "repeat" else None
     return TrainPlan(
-        **stage.__dict__,
+        **{**stage.__dict__, "layout": layout},
         determinism=experiment.determinism,
         numerics=experiment.numerics,
         row_tokens=rows.row_tokens,
-        micro_batches=micro_batches,
+        micro_batches=stage.batch.rows // stage.batch.micro_rows,
         tokens_per_step=stage.batch.rows * rows.row_tokens,
         parameters=parameters(stage.model),
-        deepspeed=deepspeed_config(stage, micro_batches),
+        deepspeed=deepspeed_config(stage.batch, layout) if layout else {},
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import JsonValue
@@ -12,16 +13,21 @@ from engine.compile.check import problems
 from engine.compile.code import Code, CodeIndex
 from engine.compile.estimate import StageEstimate, estimate
 from engine.compile.estimate.device import CORE, Device, device_of
+from engine.compile.layouts import layout_of
 from engine.compile.lower import lower
 from engine.compile.resolve import cell_of, named_outputs, named_runs, stage_of
 from engine.experiment import Experiment, Lowered
 from engine.spec.canonical import digest, plain, pretty
 from engine.spec.errors import Problem, SpecError
+from engine.spec.layout import Layout
 from engine.spec.load import Loaded, load
 from engine.spec.nearest import did_you_mean
 from engine.spec.refs import references
+from engine.train.deepspeed import deepspeed_config
+from engine.train.spec import TrainPlan
 
 ENTRY = ("engine.dispatch", "run_stage")
+NO_LAYOUTS: Mapping[str, Layout] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class PlannedRun:
     code: Code
     recipe: str
     estimate: StageEstimate
+    layout: Layout | None = None
+    """Of a training run, unless its command says otherwise."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -90,7 +98,7 @@ def compile_spec(path: Path, specs: Path, code: CodeIndex) -> Plan:
     if found:
         raise SpecError(*(located(problem, loaded) for problem in found))
     device = device_of(loaded.value.scale)
-    return Plan(loaded.value, plan_runs(lower(loaded.value), code, device), loaded.files)
+    return Plan(loaded.value, plan_runs(lower(loaded.value), code, device, loaded.value.layouts), loaded.files)
 
 
 def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
@@ -99,7 +107,9 @@ def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
     return Problem(problem.message, problem.path, place.file, place.line, place.column)
 
 
-def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex, device: Device = CORE) -> dict[str, PlannedRun]:
+def plan_runs(
+    stages: Mapping[str, Lowered], code: CodeIndex, device: Device = CORE, layouts: Mapping[str, Layout] = NO_LAYOUTS
+) -> dict[str, PlannedRun]:
     """Recipe digests in order: each from the lowered stage, the recipes of its inputs and its code digest."""
     runs: dict[str, PlannedRun] = {}
     for name, stage in stages.items():
@@ -107,7 +117,9 @@ def plan_runs(stages: Mapping[str, Lowered], code: CodeIndex, device: Device = C
         recipes = {item.ref: tuple(runs[run].recipe for run, _ in item.sources) for item in inputs}
         reached = code.reach(ENTRY, stage)
         recipe = recipe_digest(plain(stage), recipes, reached.digest)
-        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, estimate(stage, device, stages))
+        layout = layout_of(name, stage, layouts)
+        cost = estimate(stage, device, stages, layout)
+        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, cost, layout)
     return runs
 
 
@@ -133,8 +145,23 @@ def _golden_run(run: PlannedRun) -> dict[str, Any]:
         "code": {"digest": run.code.digest, "definitions": dict(run.code.definitions)},
         "inputs": {item.ref: [f"{name}@{output}" for name, output in item.sources] for item in run.inputs},
         "stage": plain(run.stage),
+        **_placed(run),
         "estimate": plain(run.estimate),
     }
+
+
+def _placed(run: PlannedRun) -> dict[str, Any]:
+    """The layout of a training run whose identity does not hold it, and the DeepSpeed JSON that follows."""
+    if run.layout is None or not isinstance(run.stage, TrainPlan) or run.stage.layout is not None:
+        return {}
+    return {"layout": plain(run.layout), "deepspeed": deepspeed_of(run)}
+
+
+def deepspeed_of(run: PlannedRun) -> dict[str, JsonValue]:
+    """The DeepSpeed JSON of a training run in its layout; empty for other runs."""
+    if run.layout is None or not isinstance(run.stage, TrainPlan):
+        return {}
+    return dict(run.stage.deepspeed) or deepspeed_config(run.stage.batch, run.layout)
 
 
 def golden_text(plan: Plan) -> str:

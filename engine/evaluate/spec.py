@@ -10,6 +10,7 @@ from engine.evaluate.statistics.spec import Agree, Best, Bound, Interaction, Met
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
 from engine.spec.base import NEUTRAL, Spec
+from engine.spec.layout import Determinism
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Index, Positive
@@ -81,7 +82,7 @@ class Perplexity(Spec):
 class PerplexityPlan(Perplexity):
     """A lowered `perplexity`."""
 
-    determinism: Literal["repeat"]
+    determinism: Determinism
     numerics: Numerics
     model: Model
     tokenizer_kind: TokenizerKind

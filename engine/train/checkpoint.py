@@ -7,12 +7,12 @@ from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from engine.artifacts.draft import Draft
 from engine.artifacts.read import read_tensors
 from engine.models.init import initial_weights
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
 from engine.spec.errors import ArtifactError
 from engine.spec.units import Index, Seed
 from engine.train.spec import AdamW, Optimizer, TrainPlan
@@ -30,6 +30,8 @@ class State(Spec):
     """Digest of the checkpoint output before this one; empty at the start."""
     generators: dict[str, Seed]
     """Seeds of the named generators that the run has drawn from."""
+    exponents: dict[str, int] = Field(default={}, json_schema_extra={NEUTRAL: {}})
+    """Under `regroup`, the power of two below which each parameter's gradients are expected at the next step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from pydantic import JsonValue
 
 from engine.spec.base import Spec
+from engine.spec.layout import Layout
 from engine.spec.units import Count
 from engine.train.spec import TrainPlan
 
@@ -16,6 +17,7 @@ class Job(Spec):
     """One run of the loop. Paths are absolute."""
 
     stage: TrainPlan
+    layout: Layout
     rows: str
     """Folder of the output with the packed rows."""
     checkpoint: str

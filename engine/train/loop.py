@@ -3,14 +3,13 @@
 import math
 import resource
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
 import deepspeed
 import torch
 from deepspeed import DeepSpeedEngine, comm
-from torch import Tensor, nn
+from torch import nn
 
 from engine.artifacts import disk, environment
 from engine.artifacts.draft import Draft
@@ -20,13 +19,19 @@ from engine.models.build import build, load_weights
 from engine.models.rates import rate_scales
 from engine.spec.canonical import plain, pretty
 from engine.spec.errors import ArtifactError
+from engine.spec.layout import Layout
 from engine.train import checkpoint, partition
 from engine.train.checkpoint import Checkpoint, State
 from engine.train.data import Ids, Rows, batch_digest
+from engine.train.deepspeed import deepspeed_config
+from engine.train.gradients import Gradients
 from engine.train.job import Job, Observed
 from engine.train.objective import Objective
 from engine.train.optimizer import StepOptimizer
 from engine.train.optimizers.adamw import AdamWOptimizer
+from engine.train.recompute import recompute
+from engine.train.regroup.step import Regrouped
+from engine.train.repeat import Repeated
 from engine.train.schedule import learning_rate
 from engine.train.spec import AdamW, TrainPlan
 from engine.train.steplog import Step, StepLog
@@ -39,31 +44,34 @@ def train(job: Job) -> None:
     check_numerics(stage)
     record.forget()
     at = checkpoint.read(Path(job.checkpoint), stage.optimizer) if job.checkpoint else checkpoint.initial(stage)
-    engine, optimizer = start(stage, at)
+    engine, optimizer = start(stage, job.layout, at)
+    gradients = gradients_of(engine, stage, job.layout, at.state)
     rows, log = Rows(Path(job.rows), stage.batch.rows), StepLog(out.folder)
     if not job.written:
         save(engine, optimizer, out, log, at.state)
     kept, ready = frozenset(stage.kept_steps()), time.perf_counter()
     for step in range(at.state.step + 1, stage.steps + 1):
         ids_BT = rows.batch(step)
-        loss, norm, lr = update(engine, optimizer, stage, ids_BT, step)
+        loss, norm, lr = update(engine, optimizer, gradients, stage, ids_BT, step)
         if comm.get_rank() == 0:
             log.write(logged(step, loss, norm, lr, step * stage.batch.rows, ids_BT))
         if step in kept:
             record.check_declared(stage.kernels)
-            save(engine, optimizer, out, log, state_after(step, stage, out, at.state))
+            save(engine, optimizer, out, log, state_after(step, stage, out, at.state, gradients))
     log.close()
     observe(stage, out, began, ready, stage.steps - at.state.step)
     engine.destroy()
 
 
-def start(stage: TrainPlan, at: Checkpoint) -> tuple[DeepSpeedEngine, StepOptimizer]:
+def start(stage: TrainPlan, layout: Layout, at: Checkpoint) -> tuple[DeepSpeedEngine, StepOptimizer]:
     """DeepSpeed's engine and our optimizer, in the state of a checkpoint."""
     model = build(stage.model, stage.kernels)
     load_weights(model, at.weights, f"the checkpoint of step {at.state.step}")
     optimizer = optimizer_of(model, stage)
+    if layout.activations == "recompute":
+        recompute(model)
     module = Objective(model, stage.objective, stage.kernels)
-    config: dict[str, Any] = dict(stage.deepspeed)
+    config: dict[str, Any] = dict(stage.deepspeed or deepspeed_config(stage.batch, layout))
     assert config["gradient_clipping"] == 0.0, "the loop clips by its own norm; DeepSpeed must not clip again"
     engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
     partition.load_moments(engine, optimizer, at.moments)
@@ -81,38 +89,27 @@ def optimizer_of(model: nn.Module, stage: TrainPlan) -> StepOptimizer:
             assert_never(stage.optimizer)
 
 
+def gradients_of(engine: DeepSpeedEngine, stage: TrainPlan, layout: Layout, begin: State) -> Gradients:
+    """How the gradients of micro-batches become one, at the level that the spec declares."""
+    match stage.determinism:
+        case "repeat":
+            return Repeated(engine)
+        case "regroup":
+            return Regrouped(engine, stage.micro_batches, layout, begin.exponents)
+        case _:
+            assert_never(stage.determinism)
+
+
 def update(
-    engine: DeepSpeedEngine, optimizer: StepOptimizer, stage: TrainPlan, ids_BT: Ids, step: int
+    engine: DeepSpeedEngine, optimizer: StepOptimizer, gradients: Gradients, stage: TrainPlan, ids_BT: Ids, step: int
 ) -> tuple[float, float, float]:
     """One step over a batch: mean loss of all micro-batches, gradient norm before clipping, learning rate."""
-    micro_batches = torch.split(torch.from_numpy(ids_BT), stage.batch.micro_rows)
-    own = len(micro_batches) // comm.get_world_size()
-    losses, norm, lr = [], 0.0, learning_rate(stage.optimizer.lr, step, stage.steps)
-    for i, micro_BT in enumerate(micro_batches[comm.get_rank() * own :][:own]):
-        loss = total_loss(engine(micro_BT))
-        losses.append(loss.item())
-        engine.backward(loss)
-        if i == own - 1:
-            norm = partition.gradient_norm(engine)
-            check_finite(step, losses, norm)
-            optimizer.prepare(step, lr, min(1.0, stage.optimizer.clip / (norm + 1e-6)))
-        engine.step()
-    return mean_over_ranks(losses), norm, lr
-
-
-def total_loss(losses: Mapping[str, Tensor]) -> Tensor:
-    """The loss of one micro-batch: the sum over the tasks of the objective."""
-    first, *rest = losses.values()
-    return sum(rest, first)
-
-
-def mean_over_ranks(losses: list[float]) -> float:
-    """The mean of all micro-batch losses, added in fp64 in the order of the batch."""
-    own = torch.tensor(losses, dtype=torch.float64)
-    gathered = [torch.empty_like(own) for _ in range(comm.get_world_size())]
-    comm.all_gather(gathered, own)
-    every = [loss for part in gathered for loss in part.tolist()]
-    return sum(every, 0.0) / len(every)
+    lr = learning_rate(stage.optimizer.lr, step, stage.steps)
+    losses, norm = gradients.backward(torch.split(torch.from_numpy(ids_BT), stage.batch.micro_rows))
+    check_finite(step, losses, norm)
+    optimizer.prepare(step, lr, min(1.0, stage.optimizer.clip / (norm + 1e-6)))
+    engine.step()
+    return sum(losses, 0.0) / len(losses), norm, lr
 
 
 def check_finite(step: int, losses: list[float], norm: float) -> None:
@@ -133,11 +130,17 @@ def save(engine: DeepSpeedEngine, optimizer: StepOptimizer, out: Draft, log: Ste
     comm.barrier()
 
 
-def state_after(step: int, stage: TrainPlan, out: Draft, begin: State) -> State:
+def state_after(step: int, stage: TrainPlan, out: Draft, begin: State, gradients: Gradients) -> State:
     """The state at a kept step; its parent is the checkpoint kept before it."""
     before = max(kept for kept in stage.kept_steps() if kept < step)
     parent = out.outputs()[checkpoint.output_name(before)].digest
-    return State(step=step, position=step * stage.batch.rows, parent=parent, generators=begin.generators)
+    return State(
+        step=step,
+        position=step * stage.batch.rows,
+        parent=parent,
+        generators=begin.generators,
+        exponents=gradients.state(),
+    )
 
 
 def logged(step: int, loss: float, norm: float, lr: float, rows_seen: int, ids_BT: Ids) -> Step:

@@ -14,6 +14,7 @@ from engine.artifacts.progress import progress
 from engine.artifacts.read import Inputs
 from engine.models.init import parameter_shapes
 from engine.spec.canonical import pretty
+from engine.spec.layout import Layout
 from engine.train.checkpoint import check_same_model, output_name
 from engine.train.data import Rows, batch_digest, enough_rows
 from engine.train.job import FAILURE, FAILURE_BYTES, JOB, WORKER_LOG, Job
@@ -87,8 +88,10 @@ def cut_log(stage: TrainPlan, out: Draft, step: int) -> None:
 
 def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement: Placement) -> None:
     """Starts the ranks on what is left to do and shows their progress."""
+    layout = stage.layout or placement.layout or Layout()
     job = Job(
         stage=stage,
+        layout=layout,
         rows=str(rows.resolve()),
         checkpoint="" if begin.folder is None else str(begin.folder.resolve()),
         written=begin.written,
@@ -97,7 +100,7 @@ def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement:
     failure, log = out.folder / FAILURE, out.folder / WORKER_LOG
     failure.write_bytes(b" " * FAILURE_BYTES)
     write_whole(out.folder / JOB, pretty(job))
-    with ranks((out.folder / JOB,), stage.layout.world, log, placement.root) as process:
+    with ranks((out.folder / JOB,), layout.world, log, placement.root) as process:
         for _ in progress(follow(process, out.folder / LOG), stage.steps - begin.step, "steps", "train"):
             pass
         check_ended(process, failure, log)

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
 from engine.spec.base import NEUTRAL, Spec
+from engine.spec.layout import Determinism, Layout
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.units import Count, Index, NonNegative, Positive, Seed
@@ -74,13 +75,6 @@ class AdamW(Spec):
 Optimizer = AdamW
 
 
-class Layout(Spec):
-    """Ranks and ZeRO stage; under `repeat` they are part of the identity."""
-
-    world: Count = 1
-    zero: Literal[0, 1, 2] = 0
-
-
 class Checkpoints(Spec):
     """A checkpoint at step 0, at every multiple of `every_steps`, and at the last step."""
 
@@ -115,7 +109,8 @@ class Train(Spec):
     steps: Count
     optimizer: Optimizer
     kernels: Kernels = Kernels()
-    layout: Layout = Layout()
+    layout: Layout | None = Field(default=None, json_schema_extra={NEUTRAL: None})
+    """Under `repeat`, one rank by default; `regroup` refuses it, since no layout can change a bit there."""
     checkpoints: Checkpoints
     start: Start = FromScratch()
     seed: Seed
@@ -141,11 +136,12 @@ class Train(Spec):
 class TrainPlan(Train):
     """A lowered `train`: every derived number written out."""
 
-    determinism: Literal["repeat"]
+    determinism: Determinism
     numerics: Numerics
     row_tokens: Count
     micro_batches: Count
     """Forward passes that make one step, over all ranks."""
     tokens_per_step: Count
     parameters: Count
-    deepspeed: dict[str, JsonValue]
+    deepspeed: dict[str, JsonValue] = Field(default={}, json_schema_extra={NEUTRAL: {}})
+    """Under `repeat`; under `regroup` it follows from the layout that a run is given."""

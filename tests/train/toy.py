@@ -9,13 +9,14 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.manifest import Manifest, content_digest
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
-from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import parameters
 from engine.kernels.spec import Kernels, NativeScan
 from engine.models.spec import Alibi, AlibiGpt, FbiLinear, Llama, Mamba2, Model, MuP
+from engine.spec.layout import Determinism, Layout
 from engine.spec.numerics import Numerics
 from engine.spec.philox import generator
 from engine.spec.ref import Ref
+from engine.train.deepspeed import deepspeed_config
 from engine.train.run import run_train
 from engine.train.spec import (
     AdamW,
@@ -24,7 +25,6 @@ from engine.train.spec import (
     Cosine,
     FromCheckpoint,
     FromScratch,
-    Layout,
     NextToken,
     Train,
     TrainPlan,
@@ -52,6 +52,7 @@ def plan(
     steps: int = STEPS,
     peak: float = 1e-2,
     model: Model = MODEL,
+    level: Determinism = "repeat",
 ) -> TrainPlan:
     """The toy's lowered stage; `start` names a checkpoint to resume from."""
     train = Train(
@@ -68,7 +69,7 @@ def plan(
             weight_decay=0.1,
             clip=CLIP,
         ),
-        layout=layout or Layout(),
+        layout=(layout or Layout()) if level == "repeat" else None,
         checkpoints=Checkpoints(every_steps=every),
         start=FromCheckpoint(kind="checkpoint", checkpoint=Ref(start)) if start else FromScratch(),
         seed=11,
@@ -76,13 +77,13 @@ def plan(
     fields = {name: getattr(train, name) for name in Train.model_fields}
     return TrainPlan(
         **fields,
-        determinism="repeat",
+        determinism=level,
         numerics=Numerics(),
         row_tokens=ROW_TOKENS,
         micro_batches=4,
         tokens_per_step=4 * ROW_TOKENS,
         parameters=parameters(model),
-        deepspeed=deepspeed_config(train, 4),
+        deepspeed=deepspeed_config(train.batch, train.layout) if train.layout else {},
     )
 
 

@@ -18,6 +18,7 @@ from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
 from engine.models.pretrained.spec import Import
 from engine.spec.base import NEUTRAL, Spec
+from engine.spec.layout import Layout
 from engine.spec.units import Index, NonNegative, Positive
 from engine.train.spec import TrainPlan
 
@@ -59,11 +60,16 @@ class StageEstimate(Spec):
     """The rate of one device that `seconds` takes; devices are taken to scale perfectly."""
 
 
-def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> StageEstimate:
-    """The costs of a lowered stage, with a device for each rank; `above` are the stages that it may refer to."""
+def estimate(
+    stage: Lowered, device: Device = CORE, above: Runs = NOTHING, layout: Layout | None = None
+) -> StageEstimate:
+    """The costs of a lowered stage, with a device for each rank; `above` are the stages that it may refer to.
+
+    A training stage without a layout of its own is laid out as `layout` says, or else on one rank.
+    """
     match stage:
         case TrainPlan():
-            return _train(stage, device)
+            return _train(stage, stage.layout or layout or Layout(), device)
         case PerplexityPlan():
             return _perplexity(stage, device, above)
         case LmEvalPlan():
@@ -78,7 +84,7 @@ def estimate(stage: Lowered, device: Device = CORE, above: Runs = NOTHING) -> St
             assert_never(stage)
 
 
-def _train(stage: TrainPlan, device: Device) -> StageEstimate:
+def _train(stage: TrainPlan, layout: Layout, device: Device) -> StageEstimate:
     steps = stage.steps - stage.first_step()
     tokens = steps * stage.tokens_per_step
     row = train_flops_per_row(stage.model, stage.row_tokens, stage.kernels)
@@ -93,9 +99,9 @@ def _train(stage: TrainPlan, device: Device) -> StageEstimate:
         flops_per_token=row // stage.row_tokens,
         flops=flops,
         flops_6nd=6 * stage.parameters * tokens,
-        memory=train_memory(stage),
+        memory=train_memory(stage, layout),
         artifact_bytes=len(stage.kept_steps()) * checkpoint_bytes(stage.model) + steps * LOG_LINE_BYTES,
-        seconds=flops / (rate * stage.layout.world),
+        seconds=flops / (rate * layout.world),
     )
 
 

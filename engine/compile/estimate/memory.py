@@ -3,11 +3,11 @@
 import math
 from typing import assert_never
 
-from engine.compile.deepspeed import BUCKET_ELEMENTS
 from engine.compile.estimate.model import counts, kept_values, parameters, state_values
 from engine.kernels.spec import ChunkedLoss, Kernels, LigerLoss, PackedBinary, ReferenceBinary, ReferenceLoss
 from engine.models.spec import Dense, FbiLinear, Model
 from engine.spec.base import Spec
+from engine.spec.layout import Layout
 from engine.spec.units import Index
 from engine.train.spec import TrainPlan
 
@@ -37,9 +37,9 @@ class Memory(Spec):
         )
 
 
-def train_memory(stage: TrainPlan) -> Memory:
+def train_memory(stage: TrainPlan, layout: Layout) -> Memory:
     """fp32 everywhere. ZeRO 1 shares out the optimizer (two moments, a master copy), ZeRO 2 the gradients too."""
-    count, world, zero = stage.parameters, stage.layout.world, stage.layout.zero
+    count, world, zero = stage.parameters, layout.world, layout.zero
     shard = -(-count // world)
     tokens = stage.row_tokens - 1  # the last one of a row is a target alone
     positions = stage.batch.micro_rows * tokens
@@ -50,7 +50,7 @@ def train_memory(stage: TrainPlan) -> Memory:
         optimizer=FP32_BYTES * (3 * shard if zero else 2 * count),
         activations=FP32_BYTES * kept,
         logits=FP32_BYTES * loss_values(stage.model, positions, stage.kernels),
-        buffers=FP32_BYTES * min(count, BUCKET_ELEMENTS) if zero or world > 1 else 0,
+        buffers=FP32_BYTES * min(count, layout.bucket_elements) if zero or world > 1 else 0,
     )
 
 

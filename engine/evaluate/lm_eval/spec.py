@@ -9,6 +9,7 @@ from engine.data.spec import TokenizerKind
 from engine.kernels.spec import Kernels
 from engine.models.spec import Model
 from engine.spec.base import NEUTRAL, Spec
+from engine.spec.layout import Determinism
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Name, Ref
 from engine.spec.units import Count, Index, Positive, Seed
@@ -205,7 +206,7 @@ class LmEval(Spec):
 class LmEvalPlan(LmEval):
     """A lowered `lm_eval`."""
 
-    determinism: Literal["repeat"]
+    determinism: Determinism
     numerics: Numerics
     model: Model
     tokenizer_kind: TokenizerKind

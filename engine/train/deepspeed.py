@@ -9,21 +9,31 @@ from typing import Literal, assert_never
 
 from pydantic import JsonValue
 
+from engine.spec.layout import Layout
 from engine.spec.nearest import did_you_mean
-from engine.train.spec import Train
+from engine.train.spec import Batch
 
-BUCKET_ELEMENTS = 2**25  # 128 MiB of fp32: assumed; part of the identity, since it groups what is reduced together
+PERSISTENT_ELEMENTS = 0  # parameters up to this size that ZeRO 3 leaves whole on every rank: none
+PREFETCH_ELEMENTS = 5 * 10**7  # and the three below: DeepSpeed's own defaults, written out
+LIVE_PARAMETERS = 10**9
+REUSE_DISTANCE = 10**9
+SUB_GROUP_ELEMENTS = 10**9
 NEVER_STEPS = 10**9  # DeepSpeed prints nothing: the step log is ours
 
 Kind = Literal["bool", "count", "integer", "number", "text", "list", "block"]
 
 
-def deepspeed_config(train: Train, micro_batches: int) -> dict[str, JsonValue]:
-    """The whole configuration: fp32, our optimizer and schedule, every setting that groups sums written out."""
+def deepspeed_config(batch: Batch, layout: Layout) -> dict[str, JsonValue]:
+    """The whole configuration: fp32, our optimizer and schedule, every setting that groups sums written out.
+
+    DeepSpeed wants the same number of micro-batches on every rank. Where the ranks do not divide them, as `regroup`
+    permits, its batch size counts the idle places too.
+    """
+    passes = -(-batch.rows // (batch.micro_rows * layout.world))
     return {
-        "train_batch_size": train.batch.rows,
-        "train_micro_batch_size_per_gpu": train.batch.micro_rows,
-        "gradient_accumulation_steps": micro_batches // train.layout.world,
+        "train_batch_size": batch.micro_rows * passes * layout.world,
+        "train_micro_batch_size_per_gpu": batch.micro_rows,
+        "gradient_accumulation_steps": passes,
         "gradient_clipping": 0.0,  # the loop clips by its own norm: DeepSpeed's rounds otherwise under each ZeRO stage
         "gradient_allreduce_op": "mean",
         "gradient_predivide_factor": 1.0,
@@ -34,7 +44,7 @@ def deepspeed_config(train: Train, micro_batches: int) -> dict[str, JsonValue]:
         "fp16": {"enabled": False},
         "zero_allow_untested_optimizer": True,  # the optimizer is the engine's own
         "zero_force_ds_cpu_optimizer": False,  # DeepSpeed's CPU Adam gives other bits on every vector width
-        "zero_optimization": _zero(train.layout.zero),
+        "zero_optimization": _zero(layout),
         "disable_allgather": False,
         "steps_per_print": NEVER_STEPS,
         "wall_clock_breakdown": False,
@@ -43,20 +53,39 @@ def deepspeed_config(train: Train, micro_batches: int) -> dict[str, JsonValue]:
     }
 
 
-def _zero(stage: int) -> dict[str, JsonValue]:
-    norm: dict[str, JsonValue] = {"compute_grad_norm": False} if stage else {}  # refused by DeepSpeed at stage 0
+def _zero(layout: Layout) -> dict[str, JsonValue]:
     return {
-        **norm,
-        "stage": stage,
+        **_zero_only(layout),
+        "stage": layout.zero,
         "contiguous_gradients": True,
         "overlap_comm": False,
         "reduce_scatter": True,
-        "reduce_bucket_size": BUCKET_ELEMENTS,
+        "reduce_bucket_size": layout.bucket_elements,
         "use_multi_rank_bucket_allreduce": True,
         "allgather_partitions": True,
-        "allgather_bucket_size": BUCKET_ELEMENTS,
+        "allgather_bucket_size": layout.bucket_elements,
         "round_robin_gradients": False,
     }
+
+
+def _zero_only(layout: Layout) -> dict[str, JsonValue]:
+    """What DeepSpeed takes under some stages alone."""
+    match layout.zero:
+        case 0:
+            return {}
+        case 1 | 2:
+            return {"compute_grad_norm": False}
+        case 3:
+            return {
+                "memory_efficient_linear": False,  # it multiplies in another way, and so rounds otherwise
+                "stage3_param_persistence_threshold": PERSISTENT_ELEMENTS,
+                "stage3_prefetch_bucket_size": PREFETCH_ELEMENTS,
+                "stage3_max_live_parameters": LIVE_PARAMETERS,
+                "stage3_max_reuse_distance": REUSE_DISTANCE,
+                "sub_group_size": SUB_GROUP_ELEMENTS,
+            }
+        case _:
+            assert_never(layout.zero)
 
 
 def check_config(config: dict[str, JsonValue]) -> list[str]:
