@@ -30,6 +30,7 @@ from engine.train.objective import Objective
 from engine.train.optimizer import StepOptimizer
 from engine.train.optimizers.adamw import AdamWOptimizer
 from engine.train.recompute import recompute
+from engine.train.regroup.edges import group_by_module
 from engine.train.regroup.step import Regrouped
 from engine.train.repeat import Repeated
 from engine.train.schedule import learning_rate
@@ -68,6 +69,8 @@ def start(stage: TrainPlan, layout: Layout, at: Checkpoint) -> tuple[DeepSpeedEn
     model = build(stage.model, stage.kernels)
     load_weights(model, at.weights, f"the checkpoint of step {at.state.step}")
     optimizer = optimizer_of(model, stage)
+    if stage.determinism == "regroup":
+        group_by_module(model)
     if layout.activations == "recompute":
         recompute(model)
     module = Objective(model, stage.objective, stage.kernels)

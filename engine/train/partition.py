@@ -9,14 +9,15 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import torch
-from deepspeed import DeepSpeedEngine
+from deepspeed import DeepSpeedEngine, comm
 from deepspeed.utils import (
     safe_get_full_fp32_param,
     safe_get_full_grad,
     safe_get_full_optimizer_state,
     safe_set_full_optimizer_state,
+    safe_set_local_optimizer_state,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.train.optimizer import StepOptimizer
 
@@ -58,15 +59,30 @@ def full_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer) -> dict[str,
 
 def load_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer, moments: Mapping[str, Tensors]) -> None:
     """Sets the moments of every parameter; before the first step of the engine."""
-    for group in optimizer.param_groups:
-        for p in group["params"]:
-            optimizer.moments(p)
-    if engine.zero_optimization_stage() > 0:
+    zero = engine.zero_optimization_stage()
+    for p in engine.optimizer.fp32_partitioned_groups_flat if zero == 3 else updated(optimizer):
+        optimizer.moments(p)
+    if zero in (1, 2):
         engine.optimizer._lazy_init_hp_params_optimizer_state()  # DeepSpeed links partitions after a first step only
     for name, p in engine.module.model.named_parameters():
         for i, kind in enumerate(optimizer.moment_names):
             value = torch.from_numpy(np.array(moments[kind][name]))
-            if engine.zero_optimization_stage() == 0:
-                optimizer.moments(p)[i].copy_(value)
-            else:
-                safe_set_full_optimizer_state(p, value, kind)
+            match zero:
+                case 0:
+                    optimizer.moments(p)[i].copy_(value)
+                case 3:
+                    safe_set_local_optimizer_state(p, own_part(value, p), kind)
+                case _:
+                    safe_set_full_optimizer_state(p, value, kind)
+
+
+def updated(optimizer: StepOptimizer) -> list[Tensor]:
+    """The parameters, or the partitions of them, that an optimizer moves."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def own_part(value: Tensor, p: nn.Parameter) -> Tensor:
+    """What this rank keeps of a whole tensor under ZeRO 3: an equal part of it, the last one padded with zeros."""
+    size = vars(p)["ds_tensor"].numel()
+    own = value.flatten()[comm.get_rank() * size :][:size]
+    return torch.nn.functional.pad(own, (0, size - own.numel()))

@@ -8,6 +8,8 @@ from pathlib import Path
 import deepspeed
 import torch.distributed
 from deepspeed.comm import comm
+from deepspeed.runtime.zero.parameter_offload import DeepSpeedZeRoOffload
+from deepspeed.runtime.zero.partition_parameters import Init
 from deepspeed.utils import groups
 
 from engine.artifacts.disk import writing
@@ -42,6 +44,8 @@ def leave() -> None:
     gc.collect()
     comm.destroy_process_group()
     comm.cdb = None
+    Init.param_id = 0  # and the number of the next module, a default that DeepSpeed counts up
+    DeepSpeedZeRoOffload._register_deepspeed_module.__defaults__[0][0] = 0
     for name, value in vars(groups).items():
         if name.startswith("_") and name[1:2].isupper() or isinstance(value, torch.distributed.ProcessGroup):
             setattr(groups, name, {} if isinstance(value, dict) else None)
