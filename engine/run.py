@@ -92,7 +92,7 @@ def run_one(
     keep = isinstance(planned.stage, TrainPlan)
     with store.begin(run, draft_key(planned, inputs, used), keep) as draft, disk.writing(draft.folder):
         try:
-            metrics = run_stage(planned.stage, inputs, draft, placement)
+            metrics = run_stage(planned.stage, inputs, draft, laid_out(placement, planned))
         except Exception:
             if not keep:
                 disk.remove(draft.folder)  # nobody takes it up again, and the disk may be full
@@ -104,6 +104,11 @@ def run_one(
         observe(draft.folder / OBSERVATION, run, manifest, used, watch, placement.root, argv, observed)
         store.commit(draft, manifest)
     return Outcome(run, "built", manifest)
+
+
+def laid_out(placement: Placement, planned: PlannedRun) -> Placement:
+    """The placement with the layout that the spec suggests, where none was given."""
+    return placement if placement.layout is not None else replace(placement, layout=planned.layout)
 
 
 def kept_artifact(run: str, recipe: str, inputs: Inputs, store: Store, say: Say) -> Manifest | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import ValidationError
+
 import engine
 from engine.artifacts.placement import Placement
 from engine.compile.code import CodeIndex
@@ -15,6 +17,7 @@ from engine.compile.dvc import dvc_stage, dvc_yaml
 from engine.compile.launch import SUFFIX, sbatch
 from engine.compile.plan import Plan, compile_spec, golden_text
 from engine.spec.errors import Problem, SpecError
+from engine.spec.layout import Layout
 from engine.spec.nearest import did_you_mean
 
 SPEC_DEPTH = 2  # <paper>/<experiment>.yaml
@@ -170,6 +173,7 @@ def placement(root: Path, artifacts: Path | None = None) -> Placement:
 
     FACSIMILE_MIRRORS: folders, ':' between. FACSIMILE_WORKERS: processes here. FACSIMILE_SCHEDULER: address of a dask
     scheduler, whose workers then do the work of data stages. FACSIMILE_PARTITION_ROWS: most documents in a piece of it.
+    FACSIMILE_LAYOUT: of training stages under `regroup`, as `world=2,zero=1`.
     """
     mirrors = tuple(Path(text).resolve() for text in os.environ.get("FACSIMILE_MIRRORS", "").split(":") if text)
     scheduler = os.environ.get("FACSIMILE_SCHEDULER", "")
@@ -186,7 +190,24 @@ def placement(root: Path, artifacts: Path | None = None) -> Placement:
         executor="dask" if scheduler else "process",
         scheduler=scheduler,
         partition_rows=_count("FACSIMILE_PARTITION_ROWS"),
+        layout=_layout("FACSIMILE_LAYOUT"),
     )
+
+
+def _layout(variable: str) -> Layout | None:
+    """None where the variable is not set, or empty."""
+    text = os.environ.get(variable, "")
+    words = [word.partition("=") for word in text.split(",") if word]
+    values = {name: int(value) if value.isascii() and value.isdecimal() else value for name, _, value in words}
+    try:
+        return Layout.model_validate(values) if values else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        fields = ", ".join(Layout.model_fields)
+        raise SpecError(
+            f"{variable}={text!r}: {where}: {first['msg']}; write for instance world=2,zero=1 (there are {fields})"
+        ) from error
 
 
 def _count(variable: str) -> int | None:

@@ -29,7 +29,8 @@ def layout_problems(experiment: Experiment) -> Iterator[Problem]:
                 yield Problem(text, f"layouts.{name}")
         case "regroup":
             if "threads" in experiment.numerics.model_fields_set:
-                text = "under `regroup` threads are placement, and cannot change a bit; leave them out"
+                text = "under `regroup` a rank has one thread: products for the gradients of weights round otherwise"
+                text += " with two (measured, MKL); leave threads out, and use more ranks"
                 yield Problem(text, "numerics.threads")
             for run, stage in experiment.stages.items():
                 if isinstance(stage, Train) and stage.layout is not None:

@@ -9,6 +9,9 @@ from torch import Tensor
 class Gradients(ABC):
     """The gradients of the steps of a run. Collective: all ranks call it, in the same order."""
 
+    recomputed = 0
+    """Steps whose gradients were computed a second time so far."""
+
     @abstractmethod
     def backward(self, ids_SBT: tuple[Tensor, ...]) -> tuple[list[float], float]:
         """The losses of all micro-batches of a step, and the norm of their mean gradient, which DeepSpeed then holds.

@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from engine.spec.base import Spec
 from engine.spec.layout import Layout
-from engine.spec.units import Count
+from engine.spec.units import Count, Index
 from engine.train.spec import TrainPlan
 
 JOB = ".job.json"
@@ -36,5 +36,7 @@ class Observed(Spec):
     start_up_seconds: float
     peak_bytes: Count
     world: Count
+    recomputed_steps: Index
+    """Under `regroup`, steps whose gradients outgrew the bounds that were kept for them, and were computed again."""
     kernels: dict[str, JsonValue]
     numerics: dict[str, str]

@@ -60,7 +60,7 @@ def train(job: Job) -> None:
             record.check_declared(stage.kernels)
             save(engine, optimizer, out, log, state_after(step, stage, out, at.state, gradients))
     log.close()
-    observe(stage, out, began, ready, stage.steps - at.state.step)
+    observe(stage, out, began, ready, stage.steps - at.state.step, gradients.recomputed)
     engine.destroy()
 
 
@@ -69,12 +69,23 @@ def start(stage: TrainPlan, layout: Layout, at: Checkpoint) -> tuple[DeepSpeedEn
     model = build(stage.model, stage.kernels)
     load_weights(model, at.weights, f"the checkpoint of step {at.state.step}")
     optimizer = optimizer_of(model, stage)
-    if stage.determinism == "regroup":
-        group_by_module(model)
-    if layout.activations == "recompute":
-        recompute(model)
+    config: dict[str, Any]
+    match stage.determinism:
+        case "repeat":
+            config = dict(stage.deepspeed)
+        case "regroup":
+            config = dict(deepspeed_config(stage.batch, layout))
+            group_by_module(model)
+        case _:
+            assert_never(stage.determinism)
+    match layout.activations:
+        case "keep":
+            pass
+        case "recompute":
+            recompute(model)
+        case _:
+            assert_never(layout.activations)
     module = Objective(model, stage.objective, stage.kernels)
-    config: dict[str, Any] = dict(stage.deepspeed or deepspeed_config(stage.batch, layout))
     assert config["gradient_clipping"] == 0.0, "the loop clips by its own norm; DeepSpeed must not clip again"
     engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
     partition.load_moments(engine, optimizer, at.moments)
@@ -168,7 +179,7 @@ def check_numerics(stage: TrainPlan) -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int) -> None:
+def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int, recomputed: int) -> None:
     """Writes the cost of the run beside the outputs, from rank 0."""
     if comm.get_rank() != 0:
         return
@@ -179,6 +190,7 @@ def observe(stage: TrainPlan, out: Draft, began: float, ready: float, steps: int
         start_up_seconds=round(ready - began, 2),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         world=comm.get_world_size(),
+        recomputed_steps=recomputed,
         kernels=plain(record.record()),
         numerics=environment.effective(),
     )

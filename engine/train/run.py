@@ -14,7 +14,6 @@ from engine.artifacts.progress import progress
 from engine.artifacts.read import Inputs
 from engine.models.init import parameter_shapes
 from engine.spec.canonical import pretty
-from engine.spec.layout import Layout
 from engine.train.checkpoint import check_same_model, output_name
 from engine.train.data import Rows, batch_digest, enough_rows
 from engine.train.job import FAILURE, FAILURE_BYTES, JOB, WORKER_LOG, Job
@@ -88,7 +87,8 @@ def cut_log(stage: TrainPlan, out: Draft, step: int) -> None:
 
 def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement: Placement) -> None:
     """Starts the ranks on what is left to do and shows their progress."""
-    layout = stage.layout or placement.layout or Layout()
+    layout = stage.layout or placement.layout
+    assert layout is not None, "under `regroup` a run is given its layout"
     job = Job(
         stage=stage,
         layout=layout,

@@ -9,9 +9,9 @@ import pytest
 from deepspeed.runtime.config import _REMOVED_TOP_LEVEL_CONFIG_KEYS, DeepSpeedConfig
 from deepspeed.runtime.precision_config import DeepSpeedBF16Config, DeepSpeedFP16Config
 from deepspeed.runtime.zero.config import DeepSpeedZeroConfig, ZeroStageEnum
+from engine.compile.deepspeed import BLOCKS, TOP, Kind, check_config, deepspeed_config
 from pydantic import BaseModel
 
-from engine.compile.deepspeed import BLOCKS, TOP, Kind, check_config, deepspeed_config
 from engine.train.spec import Train
 
 LAYOUTS = [(1, 0), (2, 1), (480, 2)]

@@ -4,9 +4,9 @@ from typing import Literal
 
 import pytest
 import torch
+from engine.compile.deepspeed import deepspeed_config
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.compile.deepspeed import deepspeed_config
 from engine.compile.estimate import checkpoint_bytes, estimate
 from engine.compile.estimate.device import A100
 from engine.compile.estimate.memory import (

@@ -10,11 +10,12 @@ import pytest
 from engine.artifacts.environment import closed_environment
 from engine.kernels.spec import ChunkedLoss, Kernels
 from engine.spec.canonical import pretty
+from engine.spec.layout import Layout
 from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.train.job import Job
 from engine.train.launch import check_ended, ranks
-from engine.train.spec import FromCheckpoint, Layout, TrainPlan
+from engine.train.spec import FromCheckpoint, TrainPlan
 from tests.train import toy
 
 
@@ -79,9 +80,11 @@ def run_jobs(root: Path, runs: dict[str, tuple[TrainPlan, str]]) -> None:
         out = root / name
         out.mkdir()
         start = str(root / checkpoint) if checkpoint else ""
-        job = Job(stage=plan, rows=str(root / "pack" / "rows"), checkpoint=start, written=False, out=str(out))
+        assert plan.layout is not None
+        rows, where = str(root / "pack" / "rows"), plan.layout
+        job = Job(stage=plan, layout=where, rows=rows, checkpoint=start, written=False, out=str(out))
         paths.append(root / f"{name}.json")
         paths[-1].write_text(pretty(job))
-    world = plan.layout.world
+    world = where.world
     with ranks(tuple(paths), world, root / "worker.log", root) as process:
         check_ended(process, root / "none", root / "worker.log")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.train.spec import Layout
+from engine.spec.layout import Layout
 from engine.train.steplog import LOG, read_steps
 from tests.train import toy
 from tests.train.conftest import Cells, run_jobs

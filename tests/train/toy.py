@@ -53,6 +53,7 @@ def plan(
     peak: float = 1e-2,
     model: Model = MODEL,
     level: Determinism = "repeat",
+    micro_rows: int = 1,
 ) -> TrainPlan:
     """The toy's lowered stage; `start` names a checkpoint to resume from."""
     train = Train(
@@ -60,7 +61,7 @@ def plan(
         model=model,
         rows=Ref("rows@rows"),
         objective=NextToken(kind="next_token"),
-        batch=Batch(rows=4, micro_rows=1),
+        batch=Batch(rows=4, micro_rows=micro_rows),
         steps=steps,
         optimizer=AdamW(
             kind="adamw",
@@ -80,7 +81,7 @@ def plan(
         determinism=level,
         numerics=Numerics(),
         row_tokens=ROW_TOKENS,
-        micro_batches=4,
+        micro_batches=4 // micro_rows,
         tokens_per_step=4 * ROW_TOKENS,
         parameters=parameters(model),
         deepspeed=deepspeed_config(train.batch, train.layout) if train.layout else {},

@@ -28,7 +28,7 @@ class Regrouped(Gradients):
         self.names = tuple(named)
         self.exponents = tuple(exponents.get(name, LEAST) for name in named)
         self.sums = sums_of(engine, list(named.values()), slots, layout)
-        for hook in getattr(engine.optimizer, "_grad_acc_hooks", ()):
+        for hook in engine.optimizer._grad_acc_hooks if layout.zero else ():
             hook.remove()  # DeepSpeed would reduce every gradient as it comes
         for p in named.values():
             p.register_post_accumulate_grad_hook(self.sums.fold)
@@ -45,6 +45,7 @@ class Regrouped(Gradients):
             if fits(self.exponents, peaks):
                 break
             self.exponents = widened(self.exponents, peaks)
+            self.recomputed += 1
         norm = self.sums.norm()
         self.sums.hand_over()
         self.exponents = next_exponents(self.exponents, peaks)

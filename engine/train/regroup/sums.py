@@ -29,14 +29,14 @@ class Sums(ABC):
         device = parameters[0].device
         self.rounded = torch.empty(bucket_elements, dtype=torch.float32, device=device)
         self.whole = torch.empty(bucket_elements, dtype=torch.int32, device=device)
-        self.peaks = torch.zeros(len(parameters), dtype=torch.float32, device=device)
+        self.extremes: list[list[Tensor]] = []
         self.shifts: tuple[int, ...] = ()
         self.idle = False
 
     def begin(self, exponents: Sequence[int]) -> None:
         """Empties the sums; entries must lie below 2^exponent of their tensor."""
         self.shifts = tuple(shift(exponent, self.slots) for exponent in exponents)
-        self.peaks.zero_()
+        self.extremes = [[] for _ in self.parameters]
         self.clear()
 
     def fold(self, p: nn.Parameter) -> None:
@@ -46,9 +46,7 @@ class Sums(ABC):
         p.grad = None
         flat = gradient.detach().reshape(-1)
         if not self.idle:
-            low, high = torch.aminmax(flat)
-            peak = torch.maximum(-low, high).to(torch.float32)
-            torch.maximum(self.peaks[number], peak, out=self.peaks[number])
+            self.extremes[number] += torch.aminmax(flat)
         self.add(number, flat)
 
     def quantised(self, number: int, values: Tensor) -> Tensor:
@@ -60,7 +58,8 @@ class Sums(ABC):
 
     def peaks_of_all(self) -> tuple[float, ...]:
         """The largest magnitude in any slot of each parameter; infinite where a slot is not finite."""
-        peaks = torch.nan_to_num(self.peaks, nan=math.inf)  # gloo's maximum passes over a NaN
+        seen = [torch.stack(found).abs().max() if found else self.rounded.new_zeros(()) for found in self.extremes]
+        peaks = torch.nan_to_num(torch.stack(seen).to(torch.float32), nan=math.inf, posinf=math.inf)  # gloo's maximum passes over a NaN
         comm.all_reduce(peaks, op=comm.ReduceOp.MAX)
         return tuple(peaks.tolist())
 
