@@ -9,7 +9,7 @@ from engine.cli.names import built_named, run_named
 from engine.cli.project import Project, placement, project
 from engine.compile.plan import Plan
 from engine.spec.errors import ArtifactError, SpecError
-from engine.train.spec import FromCheckpoint, TrainPlan
+from engine.train.spec import TrainPlan, before
 
 if TYPE_CHECKING:  # importing them takes longer than the help of a verb may
     from engine.artifacts.store import Store
@@ -74,7 +74,8 @@ def of_step(found: "Reading", step: int, row: int | None) -> Told:
         raise SpecError(f"--row {row}: a step has rows 0 to {size - 1}")
     found.check((step,))
     numbers = range(size) if row is None else (row,)
-    positions = [(step - 1) * size + number for number in numbers]
+    places = found.batches().positions(step)
+    positions = [int(places[number]) for number in numbers]
     traced = trace_rows(found.rows, found.provenance, found.documents, positions)
     lines, rows = [], []
     for number, position, segments in zip(numbers, positions, traced, strict=True):
@@ -142,8 +143,7 @@ def planned(plan: Plan, name: str, store: "Store", last: int | None = None) -> "
     rows, provenance = (open_one(plan, pack_name, table, store) for table in ("rows", "provenance"))
     packed, end = open_one(plan, documents, output, store), stage.steps if last is None else last
     own = Reading(f"{plan.name}/{name}", stage, rows, provenance, packed, None, end)
-    match stage.start:
-        case FromCheckpoint(checkpoint=ref):
-            return (*planned(plan, ref.partition("@")[0], store, stage.first_step()), own)
-        case _:
-            return (own,)
+    earlier = before(stage.start)
+    if earlier is None:
+        return (own,)
+    return (*planned(plan, earlier[0].partition("@")[0], store, earlier[1]), own)

@@ -42,7 +42,7 @@ from engine.spec.numerics import Numerics
 from engine.spec.ref import Ref
 from engine.spec.refs import references, rewrite
 from engine.train.deepspeed import check_config, deepspeed_config
-from engine.train.spec import AdamW, Cosine, FromCheckpoint, Linear, Schedule, Train
+from engine.train.spec import AdamW, Cosine, FromCheckpoint, FromWeights, Linear, Schedule, Train
 
 PADDING_IDS = 128  # assumed: what rounds a vocabulary up to a multiple that products like
 
@@ -218,7 +218,18 @@ def _train(stage: Train) -> Iterator[tuple[str, str]]:
             ("layout", f"DeepSpeed would refuse the compiled configuration: {text}") for text in check_config(config)
         )
     yield from ((f"model.{path}", text) for path, text in _model(stage.model))
-    yield from ((f"optimizer.lr.{path}", text) for path, text in _schedule(stage.optimizer.lr, stage.steps))
+    yield from (
+        (f"optimizer.lr.{path}", text)
+        for path, text in _schedule(stage.optimizer.lr, stage.horizon_steps or stage.steps)
+    )
+    if stage.horizon_steps is not None and stage.horizon_steps < stage.steps:
+        yield "horizon_steps", f"the schedule ends before the {stage.steps} steps of the run"
+    retain, every = stage.checkpoints.retain_every, stage.checkpoints.every_steps
+    if retain is not None and retain % every:
+        yield (
+            "checkpoints.retain_every",
+            f"{retain} is no multiple of every_steps, {every}; those would never be written",
+        )
     yield from ((f"optimizer.later_decays.{path}", text) for path, text in _phases(stage))
 
 
@@ -337,6 +348,8 @@ def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
 
 
 def _start(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
+    if isinstance(stage.start, FromWeights):
+        yield from _weights(stage, stage.start, above)
     if not isinstance(stage.start, FromCheckpoint):
         return
     source = one(stage.start.checkpoint, above)
@@ -350,3 +363,20 @@ def _start(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
         yield "start.checkpoint", "a run starts from one checkpoint; name its step"
     elif int(step.removeprefix("step-")) >= stage.steps:
         yield "steps", f"{stage.steps} steps are over before they begin: the run starts from {stage.start.checkpoint!s}"
+
+
+def _weights(stage: Train, start: FromWeights, above: Runs) -> Iterator[tuple[str, str]]:
+    source = one(start.checkpoint, above)
+    if settled(start.checkpoint, above).parts.output == "*":
+        yield "start.checkpoint", "a stage starts from one checkpoint; name its step"
+    if start.moments == "keep" and not isinstance(source, Train):
+        text = f"{start.checkpoint!s} has weights alone; write reset, or start from a checkpoint of training"
+        yield "start.moments", text
+    if _stretched(model_of(source)) != _stretched(stage.model):
+        text = f"{start.checkpoint!s} is of a model with other fields; only context and rope_base may differ"
+        yield "start.checkpoint", text
+
+
+def _stretched(model: Model) -> Model:
+    """A model without what another stage of training may change of it."""
+    return model.replace(context=1, rope_base=1.0) if isinstance(model, Llama) else model

@@ -8,7 +8,7 @@ from engine.data.sources.spec import Source
 from engine.data.spec import Clean, Fim, Ingest, Pack, Plant, Split
 from engine.experiment import Lowered, Stage
 from engine.spec.ref import Ref
-from engine.train.spec import FromCheckpoint, Train
+from engine.train.spec import FromScratch, Train
 
 
 def sources(ref: Ref, above: Runs) -> Iterator[Source]:
@@ -36,7 +36,7 @@ def behind(ref: Ref, above: Runs) -> Iterator[Stage | Lowered]:
                 yield from behind(inner, above)
             case Train(rows=rows, start=start):
                 yield from behind(rows, above)
-                if isinstance(start, FromCheckpoint):
+                if not isinstance(start, FromScratch):
                     yield from behind(start.checkpoint, above)
             case _:
                 pass

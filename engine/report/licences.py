@@ -78,8 +78,9 @@ def licences(store: Store, run: str, manifest: Manifest, step: int) -> Licences:
 
 def _named(item: Reading) -> pa.Table | None:
     """Tokens of every document that a run read, with its licence, domain and source."""
-    order, size = read_array(item.rows.folder, "order"), item.stage.batch.rows
-    positions = order[item.stage.first_step() * size : item.last * size]
+    order = read_array(item.rows.folder, "order")
+    steps = range(item.stage.first_step() + 1, item.last + 1)
+    positions = order[np.concatenate([np.zeros(0, np.int64), *map(item.batches().positions, steps)])]
     if not len(positions):
         return None
     counted = documents_in_rows(item.provenance, *np.unique(positions, return_counts=True))

@@ -16,7 +16,8 @@ from engine.data.lookup import nearest, starting
 from engine.data.provenance import Positions, positions_of_document
 from engine.spec.errors import ArtifactError, SpecError
 from engine.train.data import Rows, batch_digest
-from engine.train.spec import FromCheckpoint, TrainPlan
+from engine.train.spec import TrainPlan, before
+from engine.train.spikes import deferred_chunks, read_events
 from engine.train.steplog import read_steps
 
 ENTRIES = ("ingest", "plant")
@@ -39,12 +40,18 @@ class Reading:
     documents: Input
     log: Mapping[int, str] | None
     last: int
+    deferred: tuple[int, ...] = ()
+    """Chunks that the run moved to the end of its order."""
+
+    def batches(self) -> Rows:
+        """The rows in the order in which the run read them."""
+        return Rows(self.rows.folder, self.stage, self.deferred)
 
     def check(self, steps: Iterable[int]) -> None:
         """ArtifactError when the run logged another batch at a step than the rows give."""
         if self.log is None:
             return
-        batches = Rows(self.rows.folder, self.stage.batch.rows)
+        batches = self.batches()
         for step in steps:
             if self.log.get(step) != batch_digest(batches.batch(step)):
                 raise ArtifactError(
@@ -85,7 +92,8 @@ def reading(store: Store, run: str, manifest: Manifest, last: int | None = None)
     documents = as_read(run, one(rows.manifest, str(rows.manifest.stage["documents"])), store)
     log = {step.step: step.batch for step in read_steps(store.folder(run) / "log/steps.jsonl", stage.first_step() + 1)}
     provenance = output_of(rows.manifest, "provenance", store)
-    return Reading(run, stage, rows, provenance, documents, log, stage.steps if last is None else last)
+    deferred = deferred_chunks(read_events(store.folder(run) / "log"))
+    return Reading(run, stage, rows, provenance, documents, log, stage.steps if last is None else last, deferred)
 
 
 def stage_of_manifest(manifest: Manifest) -> TrainPlan:
@@ -106,12 +114,12 @@ def one(manifest: Manifest, ref: str) -> InputRecord:
 def history(store: Store, run: str, manifest: Manifest, last: int | None = None) -> tuple[Reading, ...]:
     """A finished run after all that it goes on from, each up to the step at which the next one begins."""
     own = reading(store, run, manifest, last)
-    match own.stage.start:
-        case FromCheckpoint(checkpoint=ref):
-            start = as_read(run, one(manifest, ref), store)
-            return (*history(store, start.run, start.manifest, own.stage.first_step()), own)
-        case _:
-            return (own,)
+    earlier = before(own.stage.start)
+    if earlier is None:
+        return (own,)
+    ref, step = earlier
+    start = as_read(run, one(manifest, ref), store)
+    return (*history(store, start.run, start.manifest, step), own)
 
 
 def sightings(found: Sequence[Sequence[Reading]], document: str) -> tuple[Sighting, ...]:
@@ -129,7 +137,8 @@ def _sighting(readings: Sequence[Reading], document: str, known: Known) -> Sight
         key, size, first = _tables(found), found.stage.batch.rows, found.stage.first_step()
         if key not in known:
             known[key] = positions_of_document(found.rows, found.provenance, found.documents, document)
-        own = [(int(p) // size + 1, int(p) % size) for p in known[key]]
+        places = found.batches().places(known[key]) if len(known[key]) else known[key]
+        own = sorted((int(p) // size + 1, int(p) % size) for p in places)
         own = [(step, row) for step, row in own if first < step <= found.last]
         found.check(sorted({step for step, _ in own}))
         steps += [(found.name, step, row) for step, row in own]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from engine.models.init import initial_weights
 from engine.spec.base import NEUTRAL, Spec
 from engine.spec.errors import ArtifactError
 from engine.spec.units import Index, Seed
-from engine.train.spec import AdamW, Optimizer, TrainPlan
+from engine.train.spec import AdamW, FromWeights, Optimizer, TrainPlan
+from engine.train.spikes import Event, Watch
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -32,6 +33,9 @@ class State(Spec):
     """Seeds of the named generators that the run has drawn from."""
     exponents: dict[str, int] = Field(default={}, json_schema_extra={NEUTRAL: {}})
     """Under `regroup`, the power of two below which each parameter's gradients are expected at the next step."""
+    watch: Watch | None = Field(default=None, json_schema_extra={NEUTRAL: None})
+    events: tuple[Event, ...] = Field(default=(), json_schema_extra={NEUTRAL: ()})  # type: ignore[dict-item]
+    """Spikes so far, and the remedies that this state descends from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,19 @@ def read(folder: Path, optimizer: Optimizer) -> Checkpoint:
     return Checkpoint(read_tensors(folder, "model"), moments, read_state(folder))
 
 
+def new_stage(folder: Path, optimizer: Optimizer, moments: Literal["keep", "reset"]) -> Checkpoint:
+    """The beginning of another stage of training: the weights of a checkpoint, and its moments or none."""
+    weights = read_tensors(folder, "model")
+    match moments:
+        case "keep":
+            kept = read(folder, optimizer).moments
+        case "reset":
+            kept = {kind: {name: np.zeros_like(w) for name, w in weights.items()} for kind in moment_names(optimizer)}
+        case _:
+            assert_never(moments)
+    return Checkpoint(weights, kept, State(step=0, position=0, parent="", generators={}))
+
+
 def read_state(folder: Path) -> State:
     """The state of a checkpoint from the folder of its output."""
     path = folder / "state.json"
@@ -95,10 +112,17 @@ def read_state(folder: Path) -> State:
         raise ArtifactError(f"{path} is damaged: {error}; build it again") from error
 
 
-def check_same_model(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
-    """ArtifactError unless a checkpoint holds exactly the tensors of the stage's model, and lies at its first step."""
-    moments = (("optimizer", f"{kind}.") for kind in moment_names(stage.optimizer))
-    for kind, prefix in (("model", ""), *moments):
+def check_weights(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
+    """ArtifactError unless a checkpoint holds exactly the tensors that a new stage of training takes from it."""
+    match stage.start:
+        case FromWeights(moments="reset"):
+            _check_tensors(folder, shapes, ())
+        case _:
+            _check_tensors(folder, shapes, moment_names(stage.optimizer))
+
+
+def _check_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]], moments: tuple[str, ...]) -> None:
+    for kind, prefix in (("model", ""), *(("optimizer", f"{moment}.") for moment in moments)):
         found = {name: t.shape for name, t in read_tensors(folder, kind).items() if name.startswith(prefix)}
         wanted = {f"{prefix}{name}": shape for name, shape in shapes.items()}
         if found != wanted:
@@ -106,6 +130,11 @@ def check_same_model(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], fo
             raise ArtifactError(
                 f"{folder} is a checkpoint of another model: {odd!r} differs; start from one of this model"
             )
+
+
+def check_same_model(stage: TrainPlan, shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
+    """ArtifactError unless a checkpoint holds exactly the tensors of the stage's model, and lies at its first step."""
+    _check_tensors(folder, shapes, moment_names(stage.optimizer))
     state = read_state(folder)
     if state.step != stage.first_step() or state.position != state.step * stage.batch.rows:
         raise ArtifactError(

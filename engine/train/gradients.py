@@ -19,6 +19,9 @@ class Gradients(ABC):
         A number that is not finite tells that the run has diverged; no update may follow.
         """
 
+    def resume(self, state: dict[str, int]) -> None:  # noqa: B027 (some have nothing to take up)
+        """Goes on from the state of a checkpoint."""
+
     @abstractmethod
     def state(self) -> dict[str, int]:
         """What the next step needs to know of those before; it goes into checkpoints."""

@@ -22,6 +22,8 @@ class Job(Spec):
     """Folder of the output with the packed rows."""
     checkpoint: str
     """Folder of the checkpoint to start from; empty to draw weights from the stage's seed."""
+    new_stage: bool = False
+    """Whether only the weights, and perhaps the moments, of that checkpoint are taken, and steps count from 1."""
     written: bool
     """Whether the checkpoint is this run's own, so that it is not written again."""
     out: str

@@ -22,10 +22,12 @@ from engine.spec.errors import ArtifactError
 from engine.spec.layout import Layout
 from engine.train import checkpoint, partition
 from engine.train.checkpoint import Checkpoint, State
-from engine.train.data import Ids, Rows, batch_digest
+from engine.train.course import Course
+from engine.train.data import Ids, batch_digest
 from engine.train.deepspeed import deepspeed_config
 from engine.train.gradients import Gradients
 from engine.train.job import Job, Observed
+from engine.train.keeper import Keeper
 from engine.train.objective import Objective
 from engine.train.optimizer import StepOptimizer
 from engine.train.optimizers.adamw import AdamWOptimizer
@@ -33,8 +35,7 @@ from engine.train.recompute import recompute
 from engine.train.regroup.edges import group_by_module
 from engine.train.regroup.step import Regrouped
 from engine.train.repeat import Repeated
-from engine.train.schedule import learning_rate
-from engine.train.spec import AdamW, TrainPlan
+from engine.train.spec import AdamW, FromWeights, TrainPlan
 from engine.train.steplog import Step, StepLog
 
 
@@ -44,24 +45,41 @@ def train(job: Job) -> None:
     stage, out = job.stage, Draft(Path(job.out))
     check_numerics(stage)
     record.forget()
-    at = checkpoint.read(Path(job.checkpoint), stage.optimizer) if job.checkpoint else checkpoint.initial(stage)
+    at = starting(job)
     engine, optimizer = start(stage, job.layout, at)
     gradients = gradients_of(engine, stage, job.layout, at.state)
-    rows, log = Rows(Path(job.rows), stage.batch.rows), StepLog(out.folder)
+    log = StepLog(out.folder)
+    keeper = Keeper(stage, out, log, engine, optimizer)
     if not job.written:
-        save(engine, optimizer, out, log, at.state)
-    kept, ready = frozenset(stage.kept_steps()), time.perf_counter()
-    for step in range(at.state.step + 1, stage.steps + 1):
-        ids_BT = rows.batch(step)
-        loss, norm, lr = update(engine, optimizer, gradients, stage, ids_BT, step)
+        keeper.save(at.state)
+    course, ready, done = Course(stage, Path(job.rows), at.state), time.perf_counter(), 0
+    while course.step < stage.steps:
+        loss, norm, lr, ids_BT = update(engine, optimizer, gradients, stage, course)
+        done += 1
         if comm.get_rank() == 0:
-            log.write(logged(step, loss, norm, lr, step * stage.batch.rows, ids_BT))
-        if step in kept:
+            log.write(logged(course.step, loss, norm, lr, course.step * stage.batch.rows, ids_BT))
+        remedy = course.see(loss)
+        if remedy is not None:
+            course = Course(stage, Path(job.rows), keeper.take_back(remedy, gradients))
+        elif course.step in keeper.steps:
             record.check_declared(stage.kernels)
-            save(engine, optimizer, out, log, state_after(step, stage, out, at.state, gradients))
+            keeper.save(course.state(gradients.state(), at.state))
+    keeper.close()
     log.close()
-    observe(stage, out, began, ready, stage.steps - at.state.step, gradients.recomputed)
+    observe(stage, out, began, ready, done, gradients.recomputed)
     engine.destroy()
+
+
+def starting(job: Job) -> Checkpoint:
+    """The state that a job starts from: drawn, or that of a checkpoint, or of its weights alone."""
+    optimizer = job.stage.optimizer
+    if not job.checkpoint:
+        return checkpoint.initial(job.stage)
+    match job.stage.start:
+        case FromWeights(moments=moments) if job.new_stage:
+            return checkpoint.new_stage(Path(job.checkpoint), optimizer, moments)
+        case _:
+            return checkpoint.read(Path(job.checkpoint), optimizer)
 
 
 def start(stage: TrainPlan, layout: Layout, at: Checkpoint) -> tuple[DeepSpeedEngine, StepOptimizer]:
@@ -115,15 +133,16 @@ def gradients_of(engine: DeepSpeedEngine, stage: TrainPlan, layout: Layout, begi
 
 
 def update(
-    engine: DeepSpeedEngine, optimizer: StepOptimizer, gradients: Gradients, stage: TrainPlan, ids_BT: Ids, step: int
-) -> tuple[float, float, float]:
-    """One step over a batch: mean loss of all micro-batches, gradient norm before clipping, learning rate."""
-    lr = learning_rate(stage.optimizer.lr, step, stage.steps)
+    engine: DeepSpeedEngine, optimizer: StepOptimizer, gradients: Gradients, stage: TrainPlan, course: Course
+) -> tuple[float, float, float, Ids]:
+    """The next step: mean loss of all micro-batches, gradient norm before clipping, learning rate, the batch."""
+    step, ids_BT = course.next()
+    lr, clip = course.rate(), course.clip()
     losses, norm = gradients.backward(torch.split(torch.from_numpy(ids_BT), stage.batch.micro_rows))
     check_finite(step, losses, norm)
-    optimizer.prepare(step, lr, min(1.0, stage.optimizer.clip / (norm + 1e-6)))
+    optimizer.prepare(step, lr, min(1.0, clip / (norm + 1e-6)))
     engine.step()
-    return sum(losses, 0.0) / len(losses), norm, lr
+    return sum(losses, 0.0) / len(losses), norm, lr, ids_BT
 
 
 def check_finite(step: int, losses: list[float], norm: float) -> None:
@@ -133,28 +152,6 @@ def check_finite(step: int, losses: list[float], norm: float) -> None:
             f"step {step}: loss {losses} and gradient norm {norm} are not finite: the run has diverged; "
             "checkpoints before this step are whole. Lower optimizer.lr or look at this step's rows"
         )
-
-
-def save(engine: DeepSpeedEngine, optimizer: StepOptimizer, out: Draft, log: StepLog, state: State) -> None:
-    """Gathers whole tensors on every rank; rank 0 writes the checkpoint, after the log of its steps is durable."""
-    gathered = Checkpoint(partition.full_weights(engine), partition.full_moments(engine, optimizer), state)
-    if comm.get_rank() == 0:
-        log.sync()
-        checkpoint.write(out, gathered)
-    comm.barrier()
-
-
-def state_after(step: int, stage: TrainPlan, out: Draft, begin: State, gradients: Gradients) -> State:
-    """The state at a kept step; its parent is the checkpoint kept before it."""
-    before = max(kept for kept in stage.kept_steps() if kept < step)
-    parent = out.outputs()[checkpoint.output_name(before)].digest
-    return State(
-        step=step,
-        position=step * stage.batch.rows,
-        parent=parent,
-        generators=begin.generators,
-        exponents=gradients.state(),
-    )
 
 
 def logged(step: int, loss: float, norm: float, lr: float, rows_seen: int, ids_BT: Ids) -> Step:

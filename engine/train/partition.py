@@ -14,7 +14,9 @@ from deepspeed.utils import (
     safe_get_full_fp32_param,
     safe_get_full_grad,
     safe_get_full_optimizer_state,
+    safe_set_full_fp32_param,
     safe_set_full_optimizer_state,
+    safe_set_local_fp32_param,
     safe_set_local_optimizer_state,
 )
 from torch import Tensor, nn
@@ -55,6 +57,25 @@ def full_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer) -> dict[str,
         found = {name: optimizer.moments(p) for name, p in named.items()}
         return {kind: {name: own[i].numpy() for name, own in found.items()} for i, kind in enumerate(kinds)}
     return {kind: {name: safe_get_full_optimizer_state(p, kind).numpy() for name, p in named.items()} for kind in kinds}
+
+
+def load_weights(engine: DeepSpeedEngine, weights: Tensors) -> None:
+    """Sets every parameter of a running engine, and the master copy that the optimizer moves."""
+    zero = engine.zero_optimization_stage()
+    for name, p in engine.module.model.named_parameters():
+        value = torch.from_numpy(np.array(weights[name]))
+        match zero:
+            case 0:
+                p.data.copy_(value)
+            case 3:
+                safe_set_local_fp32_param(p, own_part(value, p))
+            case _:
+                safe_set_full_fp32_param(p, value)
+    if zero in (1, 2):
+        engine.optimizer.update_lp_params()
+    if zero == 3:
+        for group in range(len(engine.optimizer.fp16_groups)):
+            engine.optimizer._reassign_or_swap_out_partitioned_parameters(group)
 
 
 def load_moments(engine: DeepSpeedEngine, optimizer: StepOptimizer, moments: Mapping[str, Tensors]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import JsonValue
 
@@ -13,13 +14,14 @@ from engine.artifacts.placement import Placement
 from engine.artifacts.progress import progress
 from engine.artifacts.read import Inputs
 from engine.models.init import parameter_shapes
-from engine.spec.canonical import pretty
-from engine.train.checkpoint import check_same_model, output_name
+from engine.spec.canonical import canonical, pretty
+from engine.train.checkpoint import State, check_same_model, check_weights, output_name, read_state
 from engine.train.data import Rows, batch_digest, enough_rows
 from engine.train.job import FAILURE, FAILURE_BYTES, JOB, WORKER_LOG, Job
 from engine.train.launch import check_ended, follow, ranks
-from engine.train.spec import FromCheckpoint, TrainPlan
-from engine.train.steplog import LOG, lines, metrics, read_steps
+from engine.train.spec import FromCheckpoint, FromScratch, FromWeights, TrainPlan
+from engine.train.spikes import deferred_chunks, summary
+from engine.train.steplog import ABANDONED, LOG, Step, lines, metrics, read_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Beginning:
     step: int
     folder: Path | None
     written: bool
+    new_stage: bool = False
 
 
 def run_train(stage: TrainPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
@@ -56,8 +59,14 @@ def beginning(stage: TrainPlan, inputs: Inputs, out: Draft) -> Beginning:
             folder = inputs.one(ref).folder
             check_same_model(stage, parameter_shapes(stage.model), folder)
             return Beginning(stage.first_step(), folder, written=False)
-        case _:
+        case FromWeights(checkpoint=ref):
+            folder = inputs.one(ref).folder
+            check_weights(stage, parameter_shapes(stage.model), folder)
+            return Beginning(0, folder, written=False, new_stage=True)
+        case FromScratch():
             return Beginning(0, None, written=False)
+        case _:
+            assert_never(stage.start)
 
 
 def whole_checkpoints(stage: TrainPlan, rows: Path, out: Draft) -> tuple[int, ...]:
@@ -65,18 +74,38 @@ def whole_checkpoints(stage: TrainPlan, rows: Path, out: Draft) -> tuple[int, ..
 
     A step counts as logged only with the batch that the rows give now: a run may have been killed on edited rows.
     """
-    closed, files, batches = set(out.closed()), out.files(), Rows(rows, stage.batch.rows)
+    closed, files = set(out.closed()), out.files()
     steps = read_steps(out.folder / LOG, stage.first_step() + 1)
-    logged = sum(1 for _ in takewhile(lambda step: step.batch == batch_digest(batches.batch(step.step)), steps))
+    logged = Logged(stage, rows, steps)
     whole = []
-    for step in stage.kept_steps():
+    for step in stage.saved_steps():
         name = output_name(step)
         own = {path: found for path, found in files.items() if path.startswith(f"{name}/")}
-        fine = name in closed and step - stage.first_step() <= logged
-        if not fine or any(file_digest(out.folder / p, found.sha256 != "") != found for p, found in own.items()):
+        fine = name in closed and all(
+            file_digest(out.folder / p, found.sha256 != "") == found for p, found in own.items()
+        )
+        if fine and step - stage.first_step() <= logged.count(read_state(out.folder / name)):
+            whole.append(step)
+        elif step in stage.kept_steps():
             break
-        whole.append(step)
     return tuple(whole)
+
+
+class Logged:
+    """How many steps of a log have the batch that the rows give, in the order that a state descends from."""
+
+    def __init__(self, stage: TrainPlan, rows: Path, steps: tuple[Step, ...]) -> None:
+        self._counts: dict[tuple[int, ...], int] = {}
+        self._stage, self._rows, self._steps = stage, rows, steps
+
+    def count(self, state: State) -> int:
+        """Steps from the first on."""
+        deferred = deferred_chunks(state.events)
+        if deferred not in self._counts:
+            batches = Rows(self._rows, self._stage, deferred)
+            same = takewhile(lambda step: step.batch == batch_digest(batches.batch(step.step)), self._steps)
+            self._counts[deferred] = sum(1 for _ in same)
+        return self._counts[deferred]
 
 
 def cut_log(stage: TrainPlan, out: Draft, step: int) -> None:
@@ -94,6 +123,7 @@ def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement:
         layout=layout,
         rows=str(rows.resolve()),
         checkpoint="" if begin.folder is None else str(begin.folder.resolve()),
+        new_stage=begin.new_stage,
         written=begin.written,
         out=str(out.folder.resolve()),
     )
@@ -119,7 +149,26 @@ def finish(stage: TrainPlan, out: Draft) -> dict[str, JsonValue]:
     steps = read_steps(out.folder / LOG, stage.first_step() + 1)
     with out.file("log", "steps.jsonl") as file:
         file.write(lines(steps))
+    found = metrics(steps, stage.tokens_per_step)
+    if stage.spikes is not None:
+        found["spikes"] = write_spikes(stage, out)
     out.close("log")
     for name in (JOB, LOG, WORKER_LOG, FAILURE):
         (out.folder / name).unlink(missing_ok=True)
-    return metrics(steps, stage.tokens_per_step)
+    return found
+
+
+def write_spikes(stage: TrainPlan, out: Draft) -> dict[str, JsonValue]:
+    """The spikes of a run with what was done about them, and the steps that were taken back; gives their counts."""
+    events = read_state(out.folder / output_name(stage.steps)).events
+    with out.file("log", "spikes.jsonl") as file:
+        file.write(b"".join(canonical(event) + b"\n" for event in events))
+    abandoned = 0
+    for number in range(1, 1 + sum(1 for event in events if event.remedy != "none")):
+        steps = read_steps(out.folder / ABANDONED.format(number), None)
+        abandoned += len(steps)
+        with out.file("log", f"abandoned-{number}.jsonl") as file:
+            file.write(lines(steps))
+    for path in out.folder.glob(ABANDONED.format("*")):
+        path.unlink()
+    return summary(events, abandoned)

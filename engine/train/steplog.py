@@ -5,11 +5,13 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from engine.artifacts.disk import write_whole
 from engine.spec.base import Spec
 from engine.spec.canonical import canonical
 from engine.spec.errors import ArtifactError
 from engine.spec.units import Count
 
+ABANDONED = ".abandoned-{}.jsonl"  # steps that a remedy took back, by its number
 LOG = ".steps.jsonl"  # in the draft, beside its outputs; a copy becomes the output `log`
 
 
@@ -32,7 +34,8 @@ class StepLog:
     """The log, open for the steps to come."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / LOG).open("ab", buffering=0)
+        self._path = folder / LOG
+        self._file = self._path.open("ab", buffering=0)
 
     def write(self, step: Step) -> None:
         """Appends a whole line at once, so that a reader never sees half of one but at a crash."""
@@ -42,18 +45,30 @@ class StepLog:
         """Makes the lines so far durable; called before a checkpoint closes."""
         os.fsync(self._file.fileno())
 
+    def take_back(self, step: int, into: Path) -> None:
+        """Moves the lines after a step to another file, which is whole before they go."""
+        found = read_steps(self._path, None)
+        write_whole(into, lines(tuple(line for line in found if line.step > step)).decode("ascii"))
+        self._file.close()
+        write_whole(self._path, lines(tuple(line for line in found if line.step <= step)).decode("ascii"))
+        self._file = self._path.open("ab", buffering=0)
+
     def close(self) -> None:
         self._file.close()
 
 
-def read_steps(path: Path, first: int) -> tuple[Step, ...]:
-    """The steps of a log in order from step `first` on, up to the first line that is torn or out of order."""
+def read_steps(path: Path, first: int | None) -> tuple[Step, ...]:
+    """The steps of a log in order from step `first` on, up to the first line that is torn or out of order.
+
+    Without a `first` the log may begin with any step.
+    """
     steps: list[Step] = []
     for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
         try:
             step = Step.model_validate_json(line)
         except ValidationError:
             break
+        first = step.step if first is None else first
         if step.step != first + len(steps) or not line.endswith(b"\n"):
             break
         steps.append(step)

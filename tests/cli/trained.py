@@ -19,7 +19,7 @@ def train(root: Path, stage: str = "train", wrong: int = 0) -> None:
     planned, store = plan.runs[stage], Store(root / "data" / "artifacts")
     assert isinstance(planned.stage, TrainPlan)
     inputs, first = open_inputs(plan, planned, store), planned.stage.first_step() + 1
-    rows = Rows(inputs.one("rows@rows").folder, planned.stage.batch.rows)
+    rows = Rows(inputs.one("rows@rows").folder, planned.stage)
     with store.begin(f"toy/{stage}", planned.recipe, False) as draft:
         for step in planned.stage.kept_steps():
             draft.json(f"step-{step}", "state.json", {"step": step})

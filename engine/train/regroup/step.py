@@ -26,7 +26,8 @@ class Regrouped(Gradients):
         self.engine, self.slots, self.layout = engine, slots, layout
         named = dict(engine.module.model.named_parameters())
         self.names = tuple(named)
-        self.exponents = tuple(exponents.get(name, LEAST) for name in named)
+        self.exponents: tuple[int, ...] = ()
+        self.resume(exponents)
         self.sums = sums_of(engine, list(named.values()), slots, layout)
         for hook in engine.optimizer._grad_acc_hooks if layout.zero else ():
             hook.remove()  # DeepSpeed would reduce every gradient as it comes
@@ -76,6 +77,9 @@ class Regrouped(Gradients):
         if self.layout.zero == 3:
             self.engine.optimizer.backward_epilogue()
         return loss.item()
+
+    def resume(self, state: dict[str, int]) -> None:
+        self.exponents = tuple(state.get(name, LEAST) for name in self.names)
 
     def state(self) -> dict[str, int]:
         """The exponents by the names of the parameters, for a checkpoint."""

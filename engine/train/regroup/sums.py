@@ -59,7 +59,8 @@ class Sums(ABC):
     def peaks_of_all(self) -> tuple[float, ...]:
         """The largest magnitude in any slot of each parameter; infinite where a slot is not finite."""
         seen = [torch.stack(found).abs().max() if found else self.rounded.new_zeros(()) for found in self.extremes]
-        peaks = torch.nan_to_num(torch.stack(seen).to(torch.float32), nan=math.inf, posinf=math.inf)  # gloo's maximum passes over a NaN
+        peaks = torch.stack(seen).to(torch.float32)
+        peaks = torch.nan_to_num(peaks, nan=math.inf, posinf=math.inf)  # gloo's maximum passes over a NaN
         comm.all_reduce(peaks, op=comm.ReduceOp.MAX)
         return tuple(peaks.tolist())
 
