@@ -228,7 +228,7 @@ def _train(stage: Train) -> Iterator[tuple[str, str]]:
     if retain is not None and retain % every:
         yield (
             "checkpoints.retain_every",
-            f"{retain} is no multiple of every_steps, {every}; those would never be written",
+            f"{retain} is no multiple of every_steps, {every}",
         )
     yield from ((f"optimizer.later_decays.{path}", text) for path, text in _phases(stage))
 

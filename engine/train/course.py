@@ -10,7 +10,7 @@ from engine.train.checkpoint import State
 from engine.train.data import Ids, Rows
 from engine.train.schedule import learning_rate
 from engine.train.spec import TrainPlan
-from engine.train.spikes import Event, Watch, clip_norm, deferred_chunks, rate_factor, see, treated
+from engine.train.spikes import Watch, clip_norm, deferred_chunks, rate_factor, see, treated
 
 
 @final
@@ -36,18 +36,22 @@ class Course:
         """The largest gradient norm of this step."""
         return clip_norm(self.stage.spikes, self.events, self.step, self.stage.optimizer.clip)
 
-    def see(self, loss: float) -> Event | None:
-        """Takes note of the loss of this step; gives the event whose remedy takes the run back, if there is one."""
+    def see(self, loss: float) -> bool:
+        """Takes note of the loss of this step; whether the last event now has a remedy that takes the run back."""
         rule = self.stage.spikes
         if rule is None:
-            return None
+            return False
         self.watch, event = see(rule, self.watch, self.step, loss)
         if event is None:
-            return None
+            return False
         chunk, chunk_begin = self.rows.chunk_of(event.begun)
         event = treated(rule, event, self.events, self.stage.there_at(self.step), chunk, chunk_begin)
-        self.events = (*self.events, event)
-        return None if event.remedy == "none" else event
+        if event.remedy == "none":
+            self.events = (*self.events, event)
+            return False
+        standing = (e for e in self.events if e.remedy != "none" or e.ended <= event.back_to)
+        self.events = (*standing, event)
+        return True
 
     def state(self, exponents: dict[str, int], begin: State) -> State:
         """The state after this step, of a run that began in another; its parent is not known yet."""

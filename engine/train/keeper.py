@@ -7,7 +7,7 @@ from deepspeed import DeepSpeedEngine, comm
 
 from engine.artifacts.draft import Draft
 from engine.train import checkpoint, partition
-from engine.train.checkpoint import Checkpoint, State, output_name, read_state
+from engine.train.checkpoint import Checkpoint, State, output_name
 from engine.train.gradients import Gradients
 from engine.train.optimizer import StepOptimizer
 from engine.train.spec import TrainPlan
@@ -57,13 +57,12 @@ class Keeper:
             if output not in there:
                 self.out.discard(output)
 
-    def take_back(self, event: Event, gradients: Gradients) -> State:
-        """The state that a remedy goes back to, which the ranks then hold again; it descends from the event now."""
-        step = event.back_to
+    def take_back(self, events: tuple[Event, ...], gradients: Gradients) -> State:
+        """The state that the last event goes back to, which the ranks hold again; it descends from all the events."""
+        step = events[-1].back_to
         if comm.get_rank() == 0:
             self.writer.wait()
-            before = read_state(self.out.folder / output_name(step)).events
-            number = 1 + sum(1 for one in before if one.remedy != "none")
+            number = sum(1 for event in events if event.remedy != "none")
             self.log.take_back(step, self.out.folder / ABANDONED.format(number))
             for kept in self.stage.saved_steps():
                 if kept > step:
@@ -73,7 +72,7 @@ class Keeper:
         partition.load_weights(self.engine, at.weights)
         partition.load_moments(self.engine, self.optimizer, at.moments)
         gradients.resume(at.state.exponents)
-        return at.state.replace(events=(*at.state.events, event))
+        return at.state.replace(events=events)
 
     def close(self) -> None:
         """Returns when everything is written."""

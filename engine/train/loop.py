@@ -58,9 +58,8 @@ def train(job: Job) -> None:
         done += 1
         if comm.get_rank() == 0:
             log.write(logged(course.step, loss, norm, lr, course.step * stage.batch.rows, ids_BT))
-        remedy = course.see(loss)
-        if remedy is not None:
-            course = Course(stage, Path(job.rows), keeper.take_back(remedy, gradients))
+        if course.see(loss):
+            course = Course(stage, Path(job.rows), keeper.take_back(course.events, gradients))
         elif course.step in keeper.steps:
             record.check_declared(stage.kernels)
             keeper.save(course.state(gradients.state(), at.state))

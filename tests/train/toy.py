@@ -88,16 +88,21 @@ def plan(
     )
 
 
-def write_rows(folder: Path, positions: int = 4 * STEPS) -> None:
-    """The output `rows` of a pack stage: ten distinct rows, dealt to positions."""
+def write_rows(folder: Path, positions: int = 4 * STEPS, chunks: int = 1, poisoned: int = -1) -> None:
+    """The output `rows` of a pack stage: ten distinct rows, dealt to positions; a poisoned chunk has ten others."""
     stream = generator(5, "toy", "rows")
     out = Draft(folder)
     with out.array("rows", "ids", np.dtype(np.uint16), (ROW_TOKENS,)) as ids:
         ids.write((stream.raw(10 * ROW_TOKENS) % np.uint64(300)).astype(np.uint16).reshape(10, ROW_TOKENS))
+        dealt = (stream.raw(positions) % np.uint64(10)).astype(np.int64)
+        ids.write((stream.raw(10 * ROW_TOKENS) % np.uint64(300)).astype(np.uint16).reshape(10, ROW_TOKENS))
+    size = positions // chunks
+    if poisoned >= 0:
+        dealt[poisoned * size : (poisoned + 1) * size] += 10
     with out.array("rows", "order", np.dtype(np.int64), ()) as order:
-        order.write((stream.raw(positions) % np.uint64(10)).astype(np.int64))
-    with out.array("rows", "chunks", np.dtype(np.int64), ()) as chunks:
-        chunks.write(np.array([0, positions], np.int64))
+        order.write(dealt)
+    with out.array("rows", "chunks", np.dtype(np.int64), ()) as bounds:
+        bounds.write(np.arange(0, positions + 1, size, dtype=np.int64))
     out.close("rows")
 
 
