@@ -9,15 +9,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from engine.artifacts.recorded import load_recorded
 from engine.cli.answer import Answer, table
+from engine.cli.names import Artifact, run_named
 from engine.cli.project import Project, placement, project
-from engine.cli.run import safe_path
+from engine.cli.run import close_environment, safe_path
 from engine.compile.plan import Plan
+from engine.compile.resolve import stage_of
 from engine.spec.errors import ArtifactError, SpecError
+from engine.train.spec import TrainPlan
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 POLL_SECONDS = 0.5
@@ -25,7 +29,14 @@ PATIENCE_SECONDS = 20  # for an interrupted stage to end its own processes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="default: all with recorded digests")
+    text = "default: all with recorded digests; with --interval or --sample a training RUN, experiment/stage[cell]"
+    parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help=text)
+    text = "step-A..step-B: train a finished run again from one of its checkpoints to another, and compare"
+    parser.add_argument("--interval", metavar="A..B", help=text)
+    text = "as many intervals between neighbouring checkpoints, drawn by the digest of the run"
+    parser.add_argument("--sample", type=int, metavar="N", help=text)
+    text = "with --interval or --sample: take the rows that are built, once hashed, and do not build them again"
+    parser.add_argument("--built-rows", action="store_true", help=text)
     parser.add_argument("--stage", metavar="STAGE", help="rebuild and compare only what this stage stands on")
     parser.add_argument("--built", action="store_true", help="compare what is built in data/artifacts; rebuild nothing")
     parser.add_argument("--keep", action="store_true", help="keep the scratch folder and print where it is")
@@ -33,6 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace) -> Answer:
     here = project(args)
+    if args.interval or args.sample is not None:
+        return pieces(here, args)
     plans = [here.plan(args.experiment)] if args.experiment else _recorded_plans(here)
     answers = [_verify(here, plan, args) for plan in plans]
     return Answer(
@@ -40,6 +53,51 @@ def answer(args: argparse.Namespace) -> Answer:
         [row for one in answers for row in one.data],
         all(a.passed for a in answers),
     )
+
+
+def pieces(here: Project, args: argparse.Namespace) -> Answer:
+    """Some intervals of a finished training run, each trained again on rows that were built again."""
+    found = training_run(args.experiment, here)
+    plan, planned = found.plan, found.run
+    close_environment(plan, stage_of(planned.name))
+    from engine.artifacts.store import Store
+    from engine.report.interval import drawn, interval_named, rebuilt
+
+    stage = planned.stage
+    assert isinstance(stage, TrainPlan)
+    built = Store(placement(here.root).artifacts)
+    manifest = built.manifest(found.name)
+    if manifest is None:
+        raise ArtifactError(f"{found.name} is not built; get its checkpoints first (dvc checkout, or dvc pull)")
+    if args.sample is not None and args.sample < 1:
+        raise SpecError(f"--sample {args.sample}: write a whole number from 1")
+    intervals = [interval_named(args.interval, stage)] if args.interval else drawn(manifest, stage, args.sample)
+    with scratch_folder(here.root / "data", args.keep) as scratch:
+        rows = built
+        if not args.built_rows:
+            rebuild(here, plan, scratch, stage.rows.parts.stage)
+            rows = Store(scratch)
+        place = replace(placement(here.root), artifacts=scratch)
+        done = [rebuilt(plan, planned, built, rows, interval, place) for interval in intervals]
+    lines = []
+    for piece in done:
+        where = f"step {piece.differing_step}" if piece.differing_step else ", ".join(piece.differing_tensors[:1])
+        verdict = "equal" if piece.equal else f"different, first at {where}"
+        lines.append((f"step-{piece.begin}..step-{piece.end}", str(piece.steps), verdict))
+    summary = f"{found.name}: {sum(piece.equal for piece in done)} of {len(done)} intervals equal"
+    text = f"{table(('interval', 'steps', 'compared with the run'), lines)}\n{summary}"
+    return Answer(text, [piece.data() for piece in done], all(piece.equal for piece in done))
+
+
+def training_run(text: str | None, here: Project) -> Artifact:
+    """The training run that is named; SpecError when it is none."""
+    if text is None:
+        raise SpecError("--interval and --sample want the RUN: facsimile verify experiment/stage --interval A..B")
+    found = run_named(text, here)
+    if not isinstance(found.run.stage, TrainPlan):
+        trains = [run.name for run in found.plan.runs.values() if isinstance(run.stage, TrainPlan)]
+        raise SpecError(f"{found.name} is no training run; {found.plan.name} has {', '.join(trains) or 'none'}")
+    return found
 
 
 def _recorded_plans(here: Project) -> list[Plan]:

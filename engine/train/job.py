@@ -26,6 +26,10 @@ class Job(Spec):
     """Whether only the weights, and perhaps the moments, of that checkpoint are taken, and steps count from 1."""
     written: bool
     """Whether the checkpoint is this run's own, so that it is not written again."""
+    parent: str = ""
+    """Digest of that checkpoint where it does not lie in the draft, for the next one to name."""
+    last: Index = 0
+    """The step to end with; 0: the last of the stage."""
     out: str
     """Folder of the draft."""
 

@@ -26,6 +26,8 @@ class Keeper:
     log: StepLog
     engine: DeepSpeedEngine
     optimizer: StepOptimizer
+    parent: str
+    """Digest of the checkpoint that the run goes on from, where it does not lie in the draft."""
     writer: Writer = field(default_factory=Writer)
 
     @property
@@ -46,7 +48,10 @@ class Keeper:
         """Writes a checkpoint that names the one kept before it, then lets go of those that are not kept."""
         step = whole.state.step
         before = [kept for kept in self.stage.kept_steps() if kept < step]
-        parent = self.out.outputs()[output_name(before[-1])].digest if before else whole.state.parent
+        outputs = self.out.outputs()
+        parent = (
+            outputs[output_name(before[-1])].digest if before and output_name(before[-1]) in outputs else self.parent
+        )
         checkpoint.write(self.out, Checkpoint(whole.weights, whole.moments, whole.state.replace(parent=parent)))
         self.let_go(step)
 

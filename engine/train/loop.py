@@ -49,11 +49,11 @@ def train(job: Job) -> None:
     engine, optimizer = start(stage, job.layout, at)
     gradients = gradients_of(engine, stage, job.layout, at.state)
     log = StepLog(out.folder)
-    keeper = Keeper(stage, out, log, engine, optimizer)
+    keeper = Keeper(stage, out, log, engine, optimizer, job.parent)
     if not job.written:
         keeper.save(at.state)
     course, ready, done = Course(stage, Path(job.rows), at.state), time.perf_counter(), 0
-    while course.step < stage.steps:
+    while course.step < (job.last or stage.steps):
         loss, norm, lr, ids_BT = update(engine, optimizer, gradients, stage, course)
         done += 1
         if comm.get_rank() == 0:

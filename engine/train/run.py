@@ -127,11 +127,16 @@ def train(stage: TrainPlan, rows: Path, begin: Beginning, out: Draft, placement:
         written=begin.written,
         out=str(out.folder.resolve()),
     )
+    run_job(job, out, placement, stage.steps - begin.step)
+
+
+def run_job(job: Job, out: Draft, placement: Placement, steps: int) -> None:
+    """Runs a job on ranks of its own and shows its progress over so many steps; ArtifactError when they fail."""
     failure, log = out.folder / FAILURE, out.folder / WORKER_LOG
     failure.write_bytes(b" " * FAILURE_BYTES)
     write_whole(out.folder / JOB, pretty(job))
-    with ranks((out.folder / JOB,), layout.world, log, placement.root) as process:
-        for _ in progress(follow(process, out.folder / LOG), stage.steps - begin.step, "steps", "train"):
+    with ranks((out.folder / JOB,), job.layout.world, log, placement.root) as process:
+        for _ in progress(follow(process, out.folder / LOG), steps, "steps", "train"):
             pass
         check_ended(process, failure, log)
 
