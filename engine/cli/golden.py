@@ -9,7 +9,7 @@ from typing import Any
 from engine.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from engine.cli.project import Project
 from engine.compile.dvc import artifact_path
-from engine.compile.plan import golden
+from engine.compile.plan import code_in_recipe, golden
 from engine.spec.errors import SpecError
 from engine.spec.nearest import did_you_mean
 
@@ -54,7 +54,7 @@ def finished(name: str, manifest: Manifest) -> Side:
 def alone(experiment: str, run: str, entry: dict[str, Any], inputs: dict[str, dict[str, str]]) -> dict[str, Any]:
     """A golden plan of one run, and of its inputs as far as their recipes go."""
     needs = {name.rpartition("@")[0]: recipe for names in inputs.values() for name, recipe in names.items()}
-    code = entry["code"]["digest"]
+    code = code_in_recipe(entry)
     runs = {need: _bare(recipe) for need, recipe in needs.items()}
     own = {
         **entry,
