@@ -187,7 +187,7 @@ def make_manifest(
         format=1,
         run=run,
         recipe=planned.recipe,
-        code=planned.code.digest,
+        code=planned.code_as,
         content=content_digest(outputs, metrics),
         stage=plain(planned.stage),
         inputs=input_records(inputs),

@@ -9,7 +9,7 @@ from typing import Any
 from engine.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from engine.cli.project import Project
 from engine.compile.dvc import artifact_path
-from engine.compile.plan import golden
+from engine.compile.plan import code_in_recipe, golden
 from engine.spec.errors import SpecError
 from engine.spec.nearest import did_you_mean
 
@@ -54,7 +54,7 @@ def finished(name: str, manifest: Manifest) -> Side:
 def alone(experiment: str, run: str, entry: dict[str, Any], inputs: dict[str, dict[str, str]]) -> dict[str, Any]:
     """A golden plan of one run, and of its inputs as far as their recipes go."""
     needs = {name.rpartition("@")[0]: recipe for names in inputs.values() for name, recipe in names.items()}
-    code = entry["code"]["digest"]
+    code = code_in_recipe(entry)
     runs = {need: _bare(recipe) for need, recipe in needs.items()}
     own = {
         **entry,
@@ -83,27 +83,33 @@ def narrowed(whole: Side, run: str) -> Side:
 def _kept(revision: str, experiment: str, root: Path) -> dict[str, Any]:
     """The golden plan that a git revision keeps: it is compared as it is, never compiled again."""
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
-    commit = _commit(root, revision)
+    commit = commit_of(root, revision)
     names = _git(root, "ls-tree", "-r", "--name-only", "--full-tree", commit, f"{prefix}specs/").splitlines()
     kept = {Path(name).name.removesuffix(".plan.json"): name for name in names if name.endswith(".plan.json")}
     wanted = experiment.rpartition("/")[2].removesuffix(".yaml")
     if wanted not in kept:
         known = ", ".join(kept) or "none; was it compiled and committed there?"
         raise SpecError(f"{revision} keeps no plan of {wanted!r}; it keeps {known}{did_you_mean(wanted, kept)}")
+    return plan_in(_git(root, "show", f"{commit}:{kept[wanted]}"), f"{revision}:{kept[wanted]}")
+
+
+def plan_in(text: str, where: str) -> dict[str, Any]:
+    """The golden plan that a text is; SpecError says where one that is none lies."""
     try:
-        plan: Any = json.loads(_git(root, "show", f"{commit}:{kept[wanted]}"))
+        plan: Any = json.loads(text)
     except ValueError as error:
-        raise SpecError(f"{revision}:{kept[wanted]} is no JSON: {error}") from error
+        raise SpecError(f"{where} is no JSON: {error}") from error
     match plan:
         case {"format": 1, "runs": dict()}:
             return dict(plan)
         case {"format": found}:
-            raise SpecError(f"{revision}:{kept[wanted]} has format {found!r}; this engine reads format 1")
+            raise SpecError(f"{where} has format {found!r}; this engine reads format 1")
         case _:
-            raise SpecError(f"{revision}:{kept[wanted]} is no golden plan")
+            raise SpecError(f"{where} is no golden plan")
 
 
-def _commit(root: Path, revision: str) -> str:
+def commit_of(root: Path, revision: str) -> str:
+    """The commit that a revision names; SpecError where there is none."""
     try:
         return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
     except SpecError as error:
@@ -116,7 +122,7 @@ def _git(root: Path, *words: str) -> str:
     try:
         done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise SpecError("git is not installed, and REVISION:EXPERIMENT asks it for a golden plan") from error
+        raise SpecError("git is not installed, and a revision is asked of it") from error
     if done.returncode:
         raise SpecError(f"git {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout

@@ -30,6 +30,7 @@ VERBS = {
     "run": "build one stage (DVC calls this)",
     "record": "write the digests just built as the recorded ones, for this toolchain",
     "verify": "rebuild in a scratch folder and say equal or not, stage by stage or a piece of a run",
+    "equate": "prove that two versions of the code give equal bits, so that recipes stay",
     "audit": "re-hash an artifact and its whole lineage, down to the raw sources",
     "lineage": "the graph of what an artifact was made from",
     "trace": "tokens of a step to documents, or a document to its steps and checkpoints",

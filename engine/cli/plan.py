@@ -97,9 +97,7 @@ def _state(name: str, run: PlannedRun, store: "Store") -> tuple[str, str]:
     if manifest is None:
         return "would run", "not built"
     if manifest.recipe != run.recipe:
-        changed = (
-            "spec" if manifest.stage != plain(run.stage) else "code" if manifest.code != run.code.digest else "inputs"
-        )
+        changed = "spec" if manifest.stage != plain(run.stage) else "code" if manifest.code != run.code_as else "inputs"
         return "would run", f"{changed} changed since it was built"
     return ("built", "") if store.whole(name, run.recipe) else ("would run", "files are missing")
 

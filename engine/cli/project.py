@@ -14,6 +14,7 @@ import engine
 from engine.artifacts.placement import Placement
 from engine.compile.code import CodeIndex
 from engine.compile.dvc import dvc_stage, dvc_yaml
+from engine.compile.equivalence import FILE, Equivalences, load_equivalences
 from engine.compile.launch import SUFFIX, sbatch
 from engine.compile.plan import Plan, compile_spec, golden_text
 from engine.spec.errors import Problem, SpecError
@@ -40,6 +41,11 @@ class Project:
     @cached_property
     def code(self) -> CodeIndex:
         return CodeIndex(Path(engine.__file__).parent)
+
+    @cached_property
+    def equivalences(self) -> Equivalences:
+        """What is proven of the engine's code."""
+        return load_equivalences(self.specs / FILE)
 
     def spec_files(self) -> list[Path]:
         """Every spec, sorted by path: a file that is not meant to be one must say so, by its name or as a base."""
@@ -102,7 +108,7 @@ class Project:
 
     def plan(self, experiment: str) -> Plan:
         """The freshly compiled plan of an experiment."""
-        return compile_spec(self.spec_file(experiment), self.specs, self.code)
+        return compile_spec(self.spec_file(experiment), self.specs, self.code, self.equivalences)
 
     def plans(self) -> list[Plan]:
         """The plans of all specs; problems of all of them are reported together."""
@@ -110,7 +116,7 @@ class Project:
         problems = self.misplaced()
         for path in self.spec_files():
             try:
-                plans.append(compile_spec(path, self.specs, self.code))
+                plans.append(compile_spec(path, self.specs, self.code, self.equivalences))
             except SpecError as error:
                 problems += error.problems
         problems += [*same_names(self.spec_files()), *same_stages(plans)]

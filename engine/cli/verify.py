@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -159,7 +159,7 @@ def rebuild(here: Project, plan: Plan, scratch: Path, last: str | None) -> None:
             raise ArtifactError(f"{plan.name}/{stage} could not be rebuilt; its messages stand above")
 
 
-def finished(command: list[str], folder: Path) -> int:
+def finished(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> int:
     """The exit code of a command in a process group of its own, which is interrupted with us and then waited for.
 
     It must have ended before its folder is removed, or it would go on writing there. So an interruption is only noted
@@ -170,7 +170,7 @@ def finished(command: list[str], folder: Path) -> int:
     before = {number: signal.signal(number, lambda number, _frame: noted.append(number)) for number in heard}
     try:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
         )
         while process.poll() is None and not noted:
             with suppress(subprocess.TimeoutExpired):

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from engine.artifacts.manifest import recipe_digest
 from engine.compile.check import problems
 from engine.compile.code import Code, CodeIndex
+from engine.compile.equivalence import NONE, Equivalences
 from engine.compile.estimate import StageEstimate, estimate
 from engine.compile.estimate.device import CORE, Device, device_of
 from engine.compile.layouts import layout_of
@@ -40,12 +41,16 @@ class PlannedInput:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One run: `name` is the stage, with its cell where there is a matrix."""
+    """One run: `name` is the stage, with its cell where there is a matrix; `code_as` is the code of its recipe.
+
+    That is the digest of its own code, or the oldest that this code is proven equal to.
+    """
 
     name: str
     stage: Lowered
     inputs: tuple[PlannedInput, ...]
     code: Code
+    code_as: str
     recipe: str
     estimate: StageEstimate
     layout: Layout | None = None
@@ -91,14 +96,15 @@ class Plan:
         return digest({cell.name: cell.recipe for cell in cells})
 
 
-def compile_spec(path: Path, specs: Path, code: CodeIndex) -> Plan:
+def compile_spec(path: Path, specs: Path, code: CodeIndex, proven: Equivalences = NONE) -> Plan:
     """The plan of a spec file; SpecError carries every problem with its place."""
     loaded = load(path, Experiment, specs)
     found = problems(loaded.value)
     if found:
         raise SpecError(*(located(problem, loaded) for problem in found))
     device = device_of(loaded.value.scale)
-    return Plan(loaded.value, plan_runs(lower(loaded.value), code, device, loaded.value.layouts), loaded.files)
+    runs = plan_runs(lower(loaded.value), code, device, proven, loaded.value.layouts)
+    return Plan(loaded.value, runs, loaded.files)
 
 
 def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
@@ -108,7 +114,11 @@ def located(problem: Problem, loaded: Loaded[Experiment]) -> Problem:
 
 
 def plan_runs(
-    stages: Mapping[str, Lowered], code: CodeIndex, device: Device = CORE, layouts: Mapping[str, Layout] = NO_LAYOUTS
+    stages: Mapping[str, Lowered],
+    code: CodeIndex,
+    device: Device = CORE,
+    proven: Equivalences = NONE,
+    layouts: Mapping[str, Layout] = NO_LAYOUTS,
 ) -> dict[str, PlannedRun]:
     """Recipe digests in order: each from the lowered stage, the recipes of its inputs and its code digest."""
     runs: dict[str, PlannedRun] = {}
@@ -116,10 +126,11 @@ def plan_runs(
         inputs = planned_inputs(stage, stages)
         recipes = {item.ref: tuple(runs[run].recipe for run, _ in item.sources) for item in inputs}
         reached = code.reach(ENTRY, stage)
-        recipe = recipe_digest(plain(stage), recipes, reached.digest)
+        code_as = proven.oldest(reached.digest, stage)
+        recipe = recipe_digest(plain(stage), recipes, code_as)
         layout = layout_of(name, stage, layouts)
         cost = estimate(stage, device, stages, layout)
-        runs[name] = PlannedRun(name, stage, inputs, reached, recipe, cost, layout)
+        runs[name] = PlannedRun(name, stage, inputs, reached, code_as, recipe, cost, layout)
     return runs
 
 
@@ -140,9 +151,10 @@ def golden(plan: Plan) -> dict[str, JsonValue]:
 
 
 def _golden_run(run: PlannedRun) -> dict[str, Any]:
+    proven = {"as": run.code_as} if run.code_as != run.code.digest else {}
     return {
         "recipe": run.recipe,
-        "code": {"digest": run.code.digest, "definitions": dict(run.code.definitions)},
+        "code": {"digest": run.code.digest, **proven, "definitions": dict(run.code.definitions)},
         "inputs": {item.ref: [f"{name}@{output}" for name, output in item.sources] for item in run.inputs},
         "stage": plain(run.stage),
         **_placed(run),
@@ -162,6 +174,12 @@ def deepspeed_of(run: PlannedRun) -> dict[str, JsonValue]:
     if run.layout is None or not isinstance(run.stage, TrainPlan):
         return {}
     return dict(run.stage.deepspeed) or deepspeed_config(run.stage.batch, run.layout)
+
+
+def code_in_recipe(entry: Mapping[str, Any]) -> str:
+    """The code digest that the recipe of a golden run holds."""
+    code = entry["code"]
+    return str(code.get("as", code["digest"]))
 
 
 def golden_text(plan: Plan) -> str:

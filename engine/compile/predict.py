@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.compile.plan import code_in_recipe
 from engine.spec.diff import diff
 
 GoldenPlan = Mapping[str, Any]
@@ -65,7 +66,8 @@ def _rebuilt(
     run: str, before: Mapping[str, Any], after: Mapping[str, Any], above: Mapping[str, Prediction]
 ) -> Prediction:
     fields = tuple(str(change) for change in diff(before["stage"], after["stage"]))
-    code = changed_definitions(before["code"]["definitions"], after["code"]["definitions"])
+    same = code_in_recipe(before) == code_in_recipe(after)  # edited code may be proven equal
+    code = () if same else changed_definitions(before["code"]["definitions"], after["code"]["definitions"])
     moved = next((above[need] for need in needs(after) if above[need].status != "stays"), None)
     way = (moved.run, *moved.inputs) if moved else ()
     return Prediction(run, "will rebuild", fields, code, way)

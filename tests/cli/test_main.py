@@ -26,6 +26,7 @@ FLAGS = {
     "run": ["EXPERIMENT", "STAGE", "--recipe", "--artifacts"],
     "record": ["EXPERIMENT"],
     "verify": ["EXPERIMENT", "--stage", "--built", "--keep"],
+    "equate": ["OLD", "NEW", "--run", "--until"],
     "audit": ["ARTIFACT", "--fast"],
     "lineage": ["ARTIFACT", "--html"],
     "trace": ["RUN", "--step", "--row", "--document"],
