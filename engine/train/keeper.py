@@ -49,9 +49,8 @@ class Keeper:
         step = whole.state.step
         before = [kept for kept in self.stage.kept_steps() if kept < step]
         outputs = self.out.outputs()
-        parent = (
-            outputs[output_name(before[-1])].digest if before and output_name(before[-1]) in outputs else self.parent
-        )
+        written = outputs.get(output_name(before[-1])) if before else None
+        parent = written.digest if written else whole.state.parent or self.parent
         checkpoint.write(self.out, Checkpoint(whole.weights, whole.moments, whole.state.replace(parent=parent)))
         self.let_go(step)
 

@@ -39,6 +39,7 @@ def run_train(stage: TrainPlan, inputs: Inputs, out: Draft, placement: Placement
     rows = inputs.one(stage.rows).folder
     enough_rows(stage, rows)
     reopen_log(out)
+    out.discard_unfinished()
     begin = beginning(stage, inputs, out)
     if begin.step < stage.steps or not begin.written:
         train(stage, rows, begin, out, placement)

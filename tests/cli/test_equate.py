@@ -207,7 +207,7 @@ REFUSALS = {
 
 def test_a_wrong_word_is_refused(checkout: Path) -> None:
     renamed(checkout)
-    edit(checkout / "engine/train/loop.py", "len(every)", "len(every) + 0")
+    edit(checkout / "engine/train/loop.py", "len(losses)", "len(losses) + 0")
     compiled(checkout)
     for words, message in REFUSALS.items():
         said = call(checkout, "equate", *words)
@@ -231,8 +231,8 @@ def test_a_damaged_record_is_told(checkout: Path, words: tuple[str, ...]) -> Non
 
 
 UPDATE = ("p.mul_(1.0 - by.lr * by.weight_decay)", "p.mul_(1.0 - by.lr * by.weight_decay * 1.01)")
-MEAN = "    return sum(every, 0.0) / len(every)"
-OTHER_MEAN = "    mean = sum(every, 0.0) / len(every)\n    return mean"
+MEAN = "    return sum(losses, 0.0) / len(losses), norm, lr, ids_BT"
+OTHER_MEAN = "    mean = sum(losses, 0.0) / len(losses)\n    return mean, norm, lr, ids_BT"
 
 
 def test_a_training_is_run_to_its_first_checkpoint(checkout: Path) -> None:

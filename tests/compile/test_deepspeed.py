@@ -9,15 +9,15 @@ import pytest
 from deepspeed.runtime.config import _REMOVED_TOP_LEVEL_CONFIG_KEYS, DeepSpeedConfig
 from deepspeed.runtime.precision_config import DeepSpeedBF16Config, DeepSpeedFP16Config
 from deepspeed.runtime.zero.config import DeepSpeedZeroConfig, ZeroStageEnum
-from engine.compile.deepspeed import BLOCKS, TOP, Kind, check_config, deepspeed_config
 from pydantic import BaseModel
 
+from engine.train.deepspeed import BLOCKS, TOP, Kind, check_config, deepspeed_config
 from engine.train.spec import Train
 
-LAYOUTS = [(1, 0), (2, 1), (480, 2)]
+LAYOUTS = [(1, 0), (2, 1), (480, 2), (480, 3)]
 
 
-def train(world: int = 1, zero: Literal[0, 1, 2] = 0) -> Train:
+def train(world: int = 1, zero: Literal[0, 1, 2, 3] = 0) -> Train:
     return Train.model_validate_json(
         f"""{{
         "kind": "train", "rows": "rows@rows", "objective": {{"kind": "next_token"}}, "steps": 10, "seed": 1,
@@ -28,6 +28,12 @@ def train(world: int = 1, zero: Literal[0, 1, 2] = 0) -> Train:
                       "betas": [0.9, 0.95], "weight_decay": 0.1, "clip": 0.5}},
         "checkpoints": {{"every_steps": 5}}}}"""
     )
+
+
+def config(stage: Train) -> dict[str, Any]:
+    """What is written for a stage under `repeat`."""
+    assert stage.layout is not None
+    return dict(deepspeed_config(stage.batch, stage.layout))
 
 
 class Ranks:
@@ -73,8 +79,8 @@ def first_rank(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("world", "zero"), LAYOUTS)
 @pytest.mark.usefixtures("first_rank")
-def test_deepspeed_takes_what_we_write(world: int, zero: Literal[0, 1, 2]) -> None:
-    ours = deepspeed_config(train(world, zero), micro_batches=2 * world)
+def test_deepspeed_takes_what_we_write(world: int, zero: Literal[0, 1, 2, 3]) -> None:
+    ours = config(train(world, zero))
     assert check_config(ours) == []
     taken = DeepSpeedConfig(copy.deepcopy(ours), mpu=Ranks(world))
     assert (taken.world_size, taken.train_batch_size) == (world, 8 * world)
@@ -132,7 +138,7 @@ def _kind(annotation: Any) -> Kind:
     ],
 )
 def test_what_deepspeed_would_let_pass_is_refused(change: dict[str, Any], problem: str) -> None:
-    assert check_config(deepspeed_config(train(), 2) | change) == [problem]
+    assert check_config(config(train()) | change) == [problem]
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -4,7 +4,6 @@ from typing import Literal
 
 import pytest
 import torch
-from engine.compile.deepspeed import deepspeed_config
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine.compile.estimate import checkpoint_bytes, estimate
@@ -33,7 +32,7 @@ from engine.models.spec import Alibi, AlibiGpt, Dense, FbiLinear, Llama, Mamba2,
 from engine.spec.numerics import Numerics
 from engine.train.objectives.next_token import next_token
 from engine.train.spec import FromCheckpoint, TrainPlan
-from tests.compile.test_deepspeed import train
+from tests.compile.test_deepspeed import config, train
 
 FBI = FbiLinear(kind="fbi")
 REFERENCE = Kernels(attention="reference", ssd_scan=RecurrentScan(kind="reference"))
@@ -99,7 +98,7 @@ MODELS: dict[str, Model] = {
 SMALLS: dict[str, Model] = {"llama": SMALL, "alibi_gpt": SMALL_ALIBI, "mamba2": SMALL_MAMBA}
 
 
-def plan(world: int = 1, zero: Literal[0, 1, 2] = 0) -> TrainPlan:
+def plan(world: int = 1, zero: Literal[0, 1, 2, 3] = 0) -> TrainPlan:
     stage = train(world, zero)
     return TrainPlan(
         **stage.__dict__,
@@ -109,8 +108,14 @@ def plan(world: int = 1, zero: Literal[0, 1, 2] = 0) -> TrainPlan:
         micro_batches=2 * world,
         tokens_per_step=stage.batch.rows * 64,
         parameters=parameters(stage.model),
-        deepspeed=deepspeed_config(stage, 2 * world),
+        deepspeed=config(stage),
     )
+
+
+def memory_of(stage: TrainPlan) -> Memory:
+    """Of a rank, in the stage's own layout."""
+    assert stage.layout is not None
+    return train_memory(stage, stage.layout)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -239,7 +244,7 @@ def test_a_resumed_run_counts_its_own_steps_only() -> None:
 
 
 def test_zero_shares_out_the_optimizer_then_the_gradients() -> None:
-    alone, one, two = train_memory(plan(4, 0)), train_memory(plan(4, 1)), train_memory(plan(4, 2))
+    alone, one, two = memory_of(plan(4, 0)), memory_of(plan(4, 1)), memory_of(plan(4, 2))
     assert one.optimizer < alone.optimizer == 2 * alone.weights
     assert one.gradients == alone.gradients == 4 * two.gradients
     assert two.total_bytes() < one.total_bytes()

@@ -144,7 +144,7 @@ def test_explain_follows_an_axis_to_its_value_in_the_matrix() -> None:
     [
         ("stages.stage1.optimizer.eps", "AdamW.eps", "AdamW: Adam with decoupled weight decay"),
         ("stages.stage1.kernels.rotary", "Kernels.rotary", "Kernels: "),
-        ("stages.stage1.layout.world", "Layout.world", "Layout: "),
+        ("stages.stage1.kernels.linear_cross_entropy.kind", "ReferenceLoss.kind", "ReferenceLoss: "),
         ("stages.stage1.model.tied", "", "Whether input and output embeddings are one matrix."),
         ("claims.0.class", "", "Claim: "),
         ("stages.corpus.sources.1.members", "FileSource.members", "FileSource: "),
