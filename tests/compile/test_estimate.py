@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine.compile.estimate import checkpoint_bytes, estimate
 from engine.compile.estimate.device import A100
 from engine.compile.estimate.memory import (
+    Memory,
     decoding_memory,
     loss_values,
     scoring_memory,
