@@ -8,7 +8,7 @@ from typing import Literal, final
 from pydantic import Field, ValidationError
 
 from engine.artifacts.manifest import Manifest
-from engine.spec.base import Spec
+from engine.spec.base import NEUTRAL, Spec
 from engine.spec.canonical import pretty
 from engine.spec.errors import ArtifactError
 
@@ -27,6 +27,8 @@ class RecordedData(Spec):
     outputs: dict[str, str]
     content: str = ""
     """That of the whole run, metrics included; empty where only some of its outputs are here."""
+    code: str = Field(default="", json_schema_extra={NEUTRAL: ""})
+    """The code digest of the recipe, which tells later whether code or spec changed; empty in older records."""
 
 
 class RecordedTrained(Spec):
@@ -36,6 +38,7 @@ class RecordedTrained(Spec):
     outputs: dict[str, str]
     content: str
     metrics: dict[str, float]
+    code: str = Field(default="", json_schema_extra={NEUTRAL: ""})
 
 
 class RecordedToolchain(Spec):
@@ -108,12 +111,14 @@ def recording(
     data = {name: known for name, known in recorded.data.items() if name != run}
     if always:
         content = manifest.content if kind == "data" else ""
-        data[run] = RecordedData(recipe=manifest.recipe, outputs=always, content=content)
+        data[run] = RecordedData(recipe=manifest.recipe, outputs=always, content=content, code=manifest.code)
     trained = {name: _current(known, run, manifest.recipe) for name, known in recorded.trained.items()}
     if kind == "compute":
         runs = trained[toolchain].runs if toolchain in trained else {}
         metrics = flat_metrics(manifest.metrics)
-        found = RecordedTrained(recipe=manifest.recipe, outputs=outputs, content=manifest.content, metrics=metrics)
+        found = RecordedTrained(
+            recipe=manifest.recipe, outputs=outputs, content=manifest.content, metrics=metrics, code=manifest.code
+        )
         trained[toolchain] = RecordedToolchain(facts=dict(facts), runs=runs | {run: found})
     return Recorded(data=data, trained={name: known for name, known in trained.items() if known.runs})
 

@@ -48,7 +48,7 @@ def test_a_revision_is_compared_by_the_golden_plan_it_keeps(built: Path) -> None
     kept = built / "specs" / "toy" / "toy.plan.json"
     plan = json.loads(kept.read_text())
     plan["runs"]["clean"]["recipe"] = "0" * 64
-    plan["runs"]["clean"]["code"]["digest"] = "1" * 64
+    plan["runs"]["clean"]["code"]["digest"] = "0" * 64
     plan["runs"]["clean"]["code"]["definitions"] |= {f"engine.old.f{n}": "1" * 64 for n in range(9)}
     kept.write_text(json.dumps(plan))
     commit(built)
