@@ -26,7 +26,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from engine.artifacts.draft import Draft
 from engine.artifacts.environment import closed_environment, effective, not_in_effect
 from engine.artifacts.observation import OBSERVED
-from engine.compile.deepspeed import deepspeed_config
 from engine.kernels.spec import ChunkedLoss, Kernels
 from engine.models.build import build, load_weights
 from engine.models.huggingface import config_of
@@ -35,6 +34,7 @@ from engine.models.rates import rate_scales
 from engine.models.spec import Llama
 from engine.spec.numerics import Numerics
 from engine.train.checkpoint import moment_names
+from engine.train.deepspeed import deepspeed_config
 from engine.train.objective import Objective
 from engine.train.optimizers.adamw import AdamWOptimizer
 from engine.train.run import run_train
@@ -181,7 +181,8 @@ def plan() -> TrainPlan:
         model=model_of(256), kernels=NATIVE, batch=Batch(rows=ROWS, micro_rows=ROWS), row_tokens=TOKENS,
         micro_batches=1, tokens_per_step=ROWS * TOKENS, checkpoints=Checkpoints(every_steps=DEEPSPEED_STEPS),
     )  # fmt: skip
-    return sizes.replace(deepspeed=deepspeed_config(sizes, 1))
+    assert sizes.layout is not None
+    return sizes.replace(deepspeed=deepspeed_config(sizes.batch, sizes.layout))
 
 
 def under_deepspeed(folder: Path) -> None:
@@ -191,6 +192,8 @@ def under_deepspeed(folder: Path) -> None:
         ids.write(np.tile(batch().numpy().astype(np.uint16), (DEEPSPEED_STEPS, 1)))
     with pack.array("rows", "order", np.dtype(np.int64), ()) as order:
         order.write(np.arange(DEEPSPEED_STEPS * ROWS))
+    with pack.array("rows", "chunks", np.dtype(np.int64), ()) as chunks:
+        chunks.write(np.array([0, DEEPSPEED_STEPS * ROWS], np.int64))
     pack.close("rows")
     out = folder / "out"
     out.mkdir()
