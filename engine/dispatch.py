@@ -8,7 +8,7 @@ from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Inputs
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, FimPlan, Ingest, PackPlan, Plant, Split, Tokenizer
+from engine.data.spec import Chunks, Clean, FimPlan, Ingest, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ClaimsPlan, PerplexityPlan
 from engine.experiment import Lowered
@@ -63,6 +63,10 @@ def run_stage(stage: Lowered, inputs: Inputs, out: Draft, placement: Placement) 
             from engine.data.run import run_pack
 
             return run_pack(stage, inputs, out, placement)
+        case Chunks():
+            from engine.data.run import run_chunks
+
+            return run_chunks(stage, inputs, out, placement)
         case FimPlan():
             from engine.data.run import run_fim
 

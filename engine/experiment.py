@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Fim, FimPlan, Ingest, Pack, PackPlan, Plant, Split, Tokenizer
+from engine.data.spec import Chunks, Clean, Fim, FimPlan, Ingest, Pack, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval, LmEvalPlan
 from engine.evaluate.spec import Claim, ClaimsPlan, Perplexity, PerplexityPlan
 from engine.models.pretrained.spec import Import
@@ -29,6 +29,7 @@ Stage = Annotated[
     | Tokenizer
     | Pack
     | Fim
+    | Chunks
     | Import
     | Train
     | Perplexity
@@ -50,6 +51,7 @@ Lowered = (
     | Tokenizer
     | PackPlan
     | FimPlan
+    | Chunks
     | Import
     | TrainPlan
     | PerplexityPlan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.cli.answer import Answer
 from engine.cli.names import Artifact, artifact_named
 from engine.cli.project import placement, project
-from engine.data.spec import FimPlan, Pack
+from engine.data.spec import Chunks, FimPlan, Pack
 from engine.models.pretrained.spec import Import, PublishedTokenizer
 from engine.models.spec import Model
 from engine.spec.errors import SpecError
@@ -96,6 +96,8 @@ def tokenizer_of(found: Artifact) -> str:
     match found.run.stage:
         case TrainPlan(rows=rows):
             pack = found.plan.runs[rows.partition("@")[0]].stage
+            while isinstance(pack, Chunks):
+                pack = found.plan.runs[pack.rows.partition("@")[0]].stage
             assert isinstance(pack, Pack | FimPlan)
             return str(pack.tokenizer)
         case Import(tokenizer=PublishedTokenizer()):

@@ -128,7 +128,7 @@ def readings(text: str, here: Project, store: "Store") -> "tuple[Reading, ...]":
 
 def planned(plan: Plan, name: str, store: "Store", last: int | None = None) -> "tuple[Reading, ...]":
     """By the plan: the rows that a training stage would read, their provenance, the documents they were packed from."""
-    from engine.data.spec import FimPlan, Pack
+    from engine.data.spec import Chunks, FimPlan, Pack
     from engine.report.seen import Reading
     from engine.run import open_one
 
@@ -138,7 +138,7 @@ def planned(plan: Plan, name: str, store: "Store", last: int | None = None) -> "
         raise SpecError(f"{plan.name}/{name} is no training stage; {plan.name} has {', '.join(trains) or 'none'}")
     pack_name = stage.rows.partition("@")[0]
     pack = plan.runs[pack_name].stage
-    assert isinstance(pack, Pack | FimPlan)
+    assert isinstance(pack, Pack | FimPlan | Chunks)
     documents, _, output = pack.documents.partition("@")
     rows, provenance = (open_one(plan, pack_name, table, store) for table in ("rows", "provenance"))
     packed, end = open_one(plan, documents, output, store), stage.steps if last is None else last

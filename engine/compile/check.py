@@ -5,6 +5,7 @@ from typing import assert_never
 
 from engine.compile.claims import claim_problems
 from engine.compile.corpora import (
+    chunk_problems,
     domain_problems,
     domains,
     fim_problems,
@@ -16,11 +17,12 @@ from engine.compile.corpora import (
 )
 from engine.compile.layouts import layout_problems
 from engine.compile.leaks import band_problems, task_problems
-from engine.compile.lower import CLAIMS, model_of, one, packed, sentinel_ids, tokenizer_of
+from engine.compile.lower import CLAIMS, model_of, one, packed, sentinels_of, tokenizer_of
 from engine.compile.pretrained import source_problems
 from engine.compile.resolve import Runs, in_order, named_runs, reference_problems, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
 from engine.data.spec import (
+    Chunks,
     Clean,
     Fim,
     HuggingFaceTokenizer,
@@ -119,6 +121,7 @@ def own_problems(stage: Stage) -> Iterator[tuple[str, str]]:
             | Tokenizer()
             | Perplexity()
             | Fim()
+            | Chunks()
         ):
             return
         case _:
@@ -139,6 +142,8 @@ def joint_problems(stage: Stage, above: Runs) -> Iterator[tuple[str, str]]:
             yield from keep_problems(stage, above)
         case Pack():
             yield from mixed_domains(stage, domains(stage.documents, above))
+        case Chunks():
+            yield from chunk_problems(stage, above)
         case Fim():
             yield from fim_problems(stage, above)
         case Plant():
@@ -301,7 +306,7 @@ def _phases(stage: Train) -> Iterator[tuple[str, str]]:
 
 def _train_rows(stage: Train, above: Runs) -> Iterator[tuple[str, str]]:
     rows = packed(stage.rows, above)
-    more = sentinel_ids(one(stage.rows, above))
+    more = sentinels_of(stage.rows, above)
     yield from _vocabulary(stage.model, tokenizer_of(one(rows.tokenizer, above))[0], "model.vocabulary", more)
     if rows.row_tokens > stage.model.context:
         yield "model.context", f"rows of {rows.row_tokens} tokens do not fit a context of {stage.model.context}"
@@ -339,6 +344,7 @@ def held_out(ref: Ref, above: Runs) -> tuple[str, ...]:
         case (
             Decontaminate(documents=documents)
             | Fim(documents=documents)
+            | Chunks(documents=documents)
             | Tokenizer(method=SentencePieceBpe(documents=documents))
         ):
             ways = [held_out(documents, above)]

@@ -6,7 +6,7 @@ from typing import assert_never, final
 
 from engine.compile.lower import CLAIMS
 from engine.compile.resolve import cell_of, named_outputs, named_runs, reference_problems, settled, stage_of
-from engine.data.spec import Fim
+from engine.data.spec import Chunks, Fim
 from engine.evaluate.spec import AtMost, Check, ClaimsPlan, Disjoint, EqualContent, Traced
 from engine.evaluate.statistics.spec import (
     Agree,
@@ -82,7 +82,8 @@ def check_problems(check: Check, experiment: Experiment) -> Found:
 
 
 def _infilled(rows: Ref, experiment: Experiment) -> bool:
-    return any(isinstance(experiment.stages[run], Fim) for run in named_runs(rows.parts, experiment.stages))
+    stages = [experiment.stages[run] for run in named_runs(rows.parts, experiment.stages)]
+    return any(isinstance(s, Fim) or (isinstance(s, Chunks) and _infilled(s.rows, experiment)) for s in stages)
 
 
 def _empty(low: float | None, high: float | None) -> Found:

@@ -9,7 +9,7 @@ from engine.compile.origins import sources
 from engine.compile.resolve import Runs, named_runs, settled
 from engine.data.dedup.spec import BandingRecall, Dedup, MinHash
 from engine.data.mix.spec import ByWeight, Deal, Sample
-from engine.data.spec import Fim, Ingest, NamedSentinels, Pack
+from engine.data.spec import Chunks, Fim, Ingest, NamedSentinels, Pack
 from engine.spec.nearest import did_you_mean
 from engine.spec.ref import Ref
 
@@ -114,6 +114,18 @@ def source_name_problems(stage: Ingest) -> Iterator[tuple[str, str]]:
         if source.name in seen:
             yield f"sources.{index}.name", f"the source {source.name!r} stands twice; every source needs its own name"
         seen.add(source.name)
+
+
+def chunk_problems(stage: Chunks, above: Runs) -> Iterator[tuple[str, str]]:
+    """Rows, provenance and documents are of one packing."""
+    made = one(stage.rows, above)
+    if isinstance(made, Chunks):
+        yield "rows", f"{stage.rows} are in chunks of one length already; name the rows that they are made of"
+        return
+    if named_runs(stage.provenance.parts, above) != named_runs(stage.rows.parts, above):
+        yield "provenance", f"it is not that of {stage.rows}; name the provenance of the same stage"
+    if isinstance(made, Pack | Fim) and settled(stage.documents, above) != made.documents:
+        yield "documents", f"{stage.rows} were packed with {made.documents}; write that"
 
 
 def fim_problems(stage: Fim, above: Runs) -> Iterator[tuple[str, str]]:

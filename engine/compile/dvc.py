@@ -7,7 +7,7 @@ from typing import assert_never
 from engine.compile.plan import Plan
 from engine.compile.resolve import cell_of, stage_of
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, Fim, Ingest, Pack, Plant, Split, Tokenizer
+from engine.data.spec import Chunks, Clean, Fim, Ingest, Pack, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEval
 from engine.evaluate.spec import Claims, Perplexity
 from engine.experiment import Lowered
@@ -73,6 +73,7 @@ def result_paths(experiment: str, stage: str, lowered: Lowered) -> tuple[str, ..
             | Tokenizer()
             | Pack()
             | Fim()
+            | Chunks()
             | Import()
             | Perplexity()
             | LmEval()

@@ -8,6 +8,7 @@ from engine.compile.resolve import Runs, in_order, named_runs, settled
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
 from engine.data.spec import (
     AppendedSentinels,
+    Chunks,
     Clean,
     Fim,
     FimPlan,
@@ -60,6 +61,7 @@ def lower_stage(stage: Stage, runs: Mapping[str, Lowered], experiment: Experimen
             | Decontaminate()
             | BandingRecall()
             | Tokenizer()
+            | Chunks()
             | Import()
         ):
             return stage
@@ -119,10 +121,18 @@ def sentinel_ids(stage: Stage | Lowered) -> int:
     return SENTINELS if isinstance(stage, Fim) and isinstance(stage.sentinels, AppendedSentinels) else 0
 
 
+def sentinels_of(ref: Ref, runs: Runs) -> int:
+    """How many ids the rows that a checked reference names have beyond those of their tokenizer."""
+    found = one(ref, runs)
+    while isinstance(found, Chunks):
+        found = one(found.rows, runs)
+    return sentinel_ids(found)
+
+
 def packed(ref: Ref, runs: Runs) -> Pack:
     """The stage that packed the rows that a checked reference names."""
     found = one(ref, runs)
-    while isinstance(found, Fim):
+    while isinstance(found, Fim | Chunks):
         found = one(found.rows, runs)
     assert isinstance(found, Pack)
     return found

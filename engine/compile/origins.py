@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from engine.compile.resolve import Runs, named_runs
 from engine.data.dedup.spec import Decontaminate, Dedup
 from engine.data.sources.spec import Source
-from engine.data.spec import Clean, Fim, Ingest, Pack, Plant, Split
+from engine.data.spec import Chunks, Clean, Fim, Ingest, Pack, Plant, Split
 from engine.experiment import Lowered, Stage
 from engine.spec.ref import Ref
 from engine.train.spec import FromScratch, Train
@@ -32,6 +32,7 @@ def behind(ref: Ref, above: Runs) -> Iterator[Stage | Lowered]:
                 | Decontaminate(documents=inner)
                 | Pack(documents=inner)
                 | Fim(documents=inner)
+                | Chunks(documents=inner)
             ):
                 yield from behind(inner, above)
             case Train(rows=rows, start=start):

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from engine.artifacts.draft import Draft
 from engine.artifacts.placement import Placement
 from engine.artifacts.read import Input, Inputs
+from engine.data.chunks import chunks
 from engine.data.clean import clean
 from engine.data.dedup.compare import compare_drops
 from engine.data.dedup.exact import exact_clusters
@@ -36,6 +37,7 @@ from engine.data.sources.archive import contents, select
 from engine.data.sources.fetch import file_name, resolve
 from engine.data.sources.spec import RawFile
 from engine.data.spec import (
+    Chunks,
     Clean,
     FimPlan,
     HuggingFaceTokenizer,
@@ -140,6 +142,11 @@ def run_tokenizer(stage: Tokenizer, inputs: Inputs, out: Draft, placement: Place
 def run_pack(stage: PackPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:
     """Encodes, cuts and deals; writes `rows`, `provenance` and `dropped`."""
     return pack(stage, inputs, out, placement)
+
+
+def run_chunks(stage: Chunks, inputs: Inputs, out: Draft, _placement: Placement) -> dict[str, JsonValue]:
+    """Cuts chunks to one length, and spoils some; writes `rows` and `provenance`."""
+    return chunks(stage, inputs, out)
 
 
 def run_fim(stage: FimPlan, inputs: Inputs, out: Draft, placement: Placement) -> dict[str, JsonValue]:

@@ -12,7 +12,7 @@ from engine.data.mix.spec import Mix
 from engine.data.sources.spec import RawFile, Source
 from engine.spec.base import Spec
 from engine.spec.ref import Name, Ref
-from engine.spec.units import Count, Fraction, Seed
+from engine.spec.units import Count, Fraction, Index, Seed
 
 
 class Ingest(Spec):
@@ -184,6 +184,28 @@ class Fim(Spec):
 
     def outputs(self) -> tuple[str, ...]:
         return ("rows", "provenance", "choices")
+
+
+class Chunks(Spec):
+    """Packed rows in chunks of one length, cut from the end of each. Outputs: `rows`, `provenance`.
+
+    K2-65B's checkpoints lie at the ends of its chunks only as far as these have whole batches. A poisoned chunk has the
+    ids of each of its rows in a random order: a fault on purpose, to see what a run makes of it.
+    """
+
+    toolchain: ClassVar[Literal["data", "compute"]] = "data"
+    kind: Literal["chunks"]
+    rows: Ref
+    provenance: Ref
+    documents: Ref
+    """What the rows were packed from."""
+    rows_each: Count
+    poisoned: tuple[Index, ...] = ()
+    """Their numbers, in the order of the rows."""
+    seed: Seed
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("rows", "provenance")
 
 
 class FimPlan(Fim):

@@ -226,3 +226,39 @@ def test_a_model_has_ids_for_the_sentinels(tmp_path: Path) -> None:
         "make them equal, or give the model up to 128 more"
     ]
     assert broken(tmp_path / "more", WITH_FIM, READS_FIM, FOUR_MORE, FOUR_MORE) == []
+
+
+EVEN = """  even:
+    kind: chunks
+    rows: rows@rows
+    provenance: rows@provenance
+    documents: split@train
+    rows_each: 4
+    seed: 1
+"""
+AGAIN = EVEN.replace("even:", "again:").replace("rows@", "even@")
+TRAIN = "  train:\n    kind: train\n"
+
+CHUNKS = {
+    "documents": (
+        EVEN.replace("split@train", "clean@documents"),
+        "stages.even.documents: rows@rows were packed with split@train; write that",
+    ),
+    "twice": (
+        EVEN + AGAIN,
+        "stages.again.rows: even@rows are in chunks of one length already; name the rows that they are made of",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHUNKS)
+def test_a_broken_rule_of_chunks_is_found(case: str, tmp_path: Path) -> None:
+    stages, message = CHUNKS[case]
+    assert broken(tmp_path, (TRAIN, stages + TRAIN)) == [message]
+
+
+def test_a_run_trains_on_chunks(tmp_path: Path) -> None:
+    assert (
+        broken(tmp_path, (TRAIN, EVEN + TRAIN), ("rows: rows@rows\n    objective", "rows: even@rows\n    objective"))
+        == []
+    )

@@ -124,7 +124,7 @@ def run_group(root: Path, jobs: Mapping[str, tuple[Job, int]], mutant: str = "")
         with (root / f"rank{rank}.log").open("wb") as log:
             env = {**os.environ, "RANK": str(rank), "PYTHONPATH": paths}
             ranks.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
-    codes = [rank.wait(300) for rank in ranks]
+    codes = [rank.wait(900) for rank in ranks]
     if any(codes):
         bad = codes.index(next(filter(None, codes)))
         raise AssertionError(f"rank {bad} of {codes}: {(root / f'rank{bad}.log').read_text()[-3000:]}")

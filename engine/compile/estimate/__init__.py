@@ -12,7 +12,7 @@ from engine.compile.estimate.model import counts, forward_flops_per_row, paramet
 from engine.compile.estimate.tasks import CHARACTERS, task_reading, text_characters
 from engine.compile.resolve import Runs
 from engine.data.dedup.spec import BandingRecall, CompareDrops, Decontaminate, Dedup, MinHash
-from engine.data.spec import Clean, FimPlan, Ingest, PackPlan, Plant, Split, Tokenizer
+from engine.data.spec import Chunks, Clean, FimPlan, Ingest, PackPlan, Plant, Split, Tokenizer
 from engine.evaluate.lm_eval.spec import LmEvalPlan
 from engine.evaluate.spec import ByDocument, Claims, Joined, PerplexityPlan
 from engine.experiment import Lowered
@@ -78,7 +78,7 @@ def estimate(
             return _import(stage, device)
         case Ingest() | Clean() | MinHash() | Dedup() | Split() | Decontaminate() | PackPlan() | FimPlan():
             return _data(stage, device, above)
-        case CompareDrops() | Plant() | BandingRecall() | Tokenizer() | Claims():
+        case CompareDrops() | Chunks() | Plant() | BandingRecall() | Tokenizer() | Claims():
             return StageEstimate(device=device.name, flops_per_second=device.flops_per_second("fp32"))
         case _:
             assert_never(stage)

@@ -118,8 +118,14 @@ class SharedSums(Sums):
 
     def flush(self) -> None:
         """Adds up each column of the bucket over the ranks, and this rank's row to its sums."""
-        row = self.rounded[: self.columns].view(torch.int32)
-        reduce_scatter_tensor(row, self.bucket_WC.view(-1))
+        free, filled = self.rounded.view(torch.int32), self.filled
+        if (self.world + 1) * filled <= len(free):  # the last bucket of a step: what is empty is not sent
+            sent = free[filled : filled * (self.world + 1)]
+            sent.view(self.world, filled).copy_(self.bucket_WC[:, :filled])
+            row = free[:filled]
+        else:
+            sent, row = self.bucket_WC.view(-1), free[: self.columns]
+        reduce_scatter_tensor(row, sent)
         for piece in self.waiting:
             self.own[piece.number][piece.first : piece.first + piece.count] += row[piece.begin :][: piece.count]
         self.waiting, self.filled = [], 0
